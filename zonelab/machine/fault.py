@@ -358,9 +358,10 @@ def allocate(
         if zone.room or (m.policy.reclaim_first and zone not in borrowed and _reclaim(m, zone, account, route)):
             return _take(m, zone, want, "low", zone.low, route)
         m.emit("skip", route, zone=zone.name, free=zone.free_pages, mark=zone.low, mark_name="low")
-    for zone in zones:
-        if _reclaim(m, zone, account, route):
-            return _take(m, zone, 1 if cautious else want, "low", zone.low, route)
+    # Every zone of the list is down to its low mark: kswapd is woken for each of them, borrowed or not.
+    woken = [zone for zone in zones if _reclaim(m, zone, account, route)]
+    if woken:
+        return _take(m, woken[0], 1 if cautious else want, "low", woken[0].low, route)
     for zone in zones:
         if zone not in borrowed and zone.free_pages > zone.min:
             # Nothing to reclaim now; but a page of the cache could be reclaimed for the next one.

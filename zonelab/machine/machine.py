@@ -31,7 +31,7 @@ from zonelab.machine.container import Container, ContainerSet, Mount, Task
 from zonelab.machine.events import Event
 from zonelab.machine.memory import ABSENT, SWAP, VMA, Mapping, mapcount
 from zonelab.machine.node import LOCAL, Node, check_distances, fallback_order
-from zonelab.machine.pages import BLOCK, BLOCK_MIB, KERNEL, MAX_ORDER, MIB, PINNED, Pages, Pfns, pages_of_mib, runs_of
+from zonelab.machine.pages import BLOCK, BLOCK_MIB, KERNEL, MAX_ORDER, MIB, PINNED, Pages, Pfns, as_slice, pages_of_mib, runs_of
 from zonelab.machine.policy import Corrected, Kind, Policy, Zonelist
 from zonelab.machine.reclaim import ExactLRU, Swap, TwoListClock
 from zonelab.machine.slab import DentryCache, Reach, Shrunk
@@ -574,7 +574,7 @@ class Machine:
 
     # -- used by the rooms below, not by notebooks
 
-    def emit(self, kind: str, cause: int | None = None, **data: Any) -> int | None:
+    def emit(self, kind: str, cause: int | None = None, /, **data: Any) -> int | None:
         """Report an event; returns its number, None if nobody listens."""
         if self.on_event is None:
             return None
@@ -635,7 +635,7 @@ class Machine:
                 first, length = first + part, length - part
 
     def _uncharge(self, pfns: Pfns) -> None:
-        owners = self.pages.owner[pfns]
+        owners = self.pages.owner[as_slice(pfns)]
         if not len(owners):
             return
         if (owners == owners[0]).all():

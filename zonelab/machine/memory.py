@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from zonelab.machine.pages import Pages, Pfns
+from zonelab.machine.pages import Pages, Pfns, as_slice
 
 if TYPE_CHECKING:
     from zonelab.machine.container import Mount, Task
@@ -98,8 +98,9 @@ def by_mapping(pages: Pages, mappings: list[Mapping | None], pfns: Pfns) -> Iter
     """The pages sorted by the object they belong to: ``(mapping, positions in pfns, indices in the mapping)`` for each."""
     if not len(pfns):
         return
-    ids = pages.mapping[pfns]
-    index = pages.index[pfns].astype(np.int64)
+    at = as_slice(pfns)
+    ids = pages.mapping[at]
+    index = pages.index[at].astype(np.int64)
     for one in [int(ids[0])] if (ids == ids[0]).all() else np.unique(ids).tolist():
         mapping = mappings[one]
         assert mapping is not None
@@ -115,7 +116,10 @@ def users(mapping: Mapping, pfns: Pfns, index: Entries) -> Iterator[tuple[VMA, n
     for vma in mapping.vmas:
         at = index - vma.offset
         mask = (at >= 0) & (at < vma.pages)
-        mask[mask] = vma.table[at[mask]] == pfns[mask]
+        if mask.all():
+            mask = vma.table[as_slice(at)] == pfns
+        else:
+            mask[mask] = vma.table[at[mask]] == pfns[mask]
         if mask.any():
             yield vma, mask, at[mask]
 

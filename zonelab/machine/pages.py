@@ -69,17 +69,27 @@ class Pages:
 
     def clear(self, where: Pfns | slice) -> None:
         """Forget everything about these pages: they are free."""
+        at = where if isinstance(where, slice) else as_slice(where)
         for array in self.arrays():
-            array[where] = 0
+            array[at] = 0
 
     def copy(self, source: Pfns, target: Pfns) -> None:
         """What a page migration carries over: the content's identity, the charge, the age, the flags."""
+        to, of = as_slice(target), as_slice(source)
         for array in self.arrays():
-            array[target] = array[source]
+            array[to] = array[of]
 
     @property
     def bytes_per_page(self) -> int:
         return sum(array.itemsize for array in self.arrays())
+
+
+def as_slice(pfns: Pfns) -> Pfns | slice:
+    """The same pages as a slice if they are one rising run; numpy is several times faster on those."""
+    n = len(pfns)
+    if n > 1 and pfns[-1] - pfns[0] == n - 1 and bool((pfns[1:] - pfns[:-1] == 1).all()):
+        return slice(int(pfns[0]), int(pfns[0]) + n)
+    return pfns
 
 
 def expand(runs: Iterable[Run]) -> Pfns:

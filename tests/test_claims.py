@@ -24,7 +24,6 @@ from zonelab.machine import (
     PerSet,
     Proportional,
 )
-from zonelab.machine.buddy import FreeArea
 from zonelab.machine.lookup import BlockTable, PerPage, SortedSpans
 from zonelab.machine.whatif import UncheckedZones
 
@@ -380,7 +379,7 @@ def test_c19_a_move_fails_cleanly_when_the_target_is_full_or_fragmented_or_calle
     p.m.touch(heap, 0, 700)
     p.m.carve("ballast", 1, 56)
     before = p.m.digest()
-    with pytest.raises(BadRequest, match="too full.*4 neighbouring blocks"):
+    with pytest.raises(BadRequest, match=r"too full.*4 neighbouring blocks"):
         p.m.move(p.web, 1)
     assert p.m.digest() == before
     q = Pair(private_mib=16)

@@ -67,7 +67,8 @@ class FreeArea:
         pieces of the block they split are the only content of those lists, and are used up in rising order of pfn
         before any other block is looked at.
         """
-        lists, runs = self.lists, []
+        lists = self.lists
+        runs: list[Run] = []
         left = pages = min(pages, self.free_pages)
         order = 0
         while left:

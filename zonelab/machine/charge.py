@@ -18,7 +18,7 @@ from zonelab.machine.pages import Pfns
 
 if TYPE_CHECKING:
     from zonelab.machine.container import Container
-    from zonelab.machine.machine import Machine
+    from zonelab.machine.state import State
 
 Bill = dict[str, Fraction]
 """Account (or set) name → pages."""
@@ -31,10 +31,10 @@ class Rule:
     follows_touches = False
     """Whether ``touched`` does anything; the fault path asks, so that the common rules cost nothing."""
 
-    def touched(self, machine: Machine, account: Container, pfns: Pfns) -> None:
+    def touched(self, machine: State, account: Container, pfns: Pfns) -> None:
         """`account` used these resident pages."""
 
-    def bill(self, machine: Machine) -> Bill:
+    def bill(self, machine: State) -> Bill:
         """Pages charged to each account; sums to the pages in use."""
         return {c.name: Fraction(c.charged) for c in machine.accounts[1:] if c is not None and (c.charged or c.alive)}
 
@@ -49,7 +49,7 @@ class LastTouch(Rule):
     name = "last touch"
     follows_touches = True
 
-    def touched(self, machine: Machine, account: Container, pfns: Pfns) -> None:
+    def touched(self, machine: State, account: Container, pfns: Pfns) -> None:
         owner = machine.pages.owner[pfns]
         other = pfns[owner != account.id]
         if len(other):
@@ -61,7 +61,7 @@ class _Split(Rule):
 
     by_task = False
 
-    def bill(self, machine: Machine) -> Bill:
+    def bill(self, machine: State) -> Bill:
         bill: Bill = defaultdict(Fraction)
         pfns = np.flatnonzero(machine.pages.owner).astype(np.int64)
         count = np.zeros((len(machine.accounts), len(pfns)), np.int16)
@@ -78,8 +78,12 @@ class _Split(Rule):
         for account in machine.accounts[1:]:
             if account is None:
                 continue
-            shares, how_many = np.unique(np.stack([count[account.id][~alone], total[~alone]]), axis=1, return_counts=True)
-            share = sum((Fraction(int(a), int(b)) * int(n) for (a, b), n in zip(shares.T, how_many, strict=True)), Fraction(0))
+            shares, how_many = np.unique(
+                np.stack([count[account.id][~alone], total[~alone]]), axis=1, return_counts=True
+            )
+            share = sum(
+                (Fraction(int(a), int(b)) * int(n) for (a, b), n in zip(shares.T, how_many, strict=True)), Fraction(0)
+            )
             share += int((owner[alone] == account.id).sum())
             if share or account.alive:
                 bill[account.name] += share
@@ -104,7 +108,7 @@ class PerSet(Rule):
 
     name = "per set"
 
-    def bill(self, machine: Machine) -> Bill:
+    def bill(self, machine: State) -> Bill:
         bill: Bill = defaultdict(Fraction)
         for account in machine.accounts[1:]:
             if account is not None and (account.charged or account.alive):

@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zonelab.errors import OutOfMemory
-from zonelab.machine.memory import ABSENT, SWAP, ZERO, VMA, Entries, Mapping
+from zonelab.machine.memory import ABSENT, SWAP, VMA, ZERO, Entries, Mapping
 from zonelab.machine.pages import DIRTY, PINNED, SWAPPABLE, Pfns, Run, expand
 from zonelab.machine.policy import Kind
 from zonelab.machine.reclaim import reclaim_owner, reclaim_zone
 
 if TYPE_CHECKING:
     from zonelab.machine.container import Container, Task
-    from zonelab.machine.machine import Machine
+    from zonelab.machine.state import State
     from zonelab.machine.zone import Zone
 
 CLUSTER = 32
@@ -58,7 +58,7 @@ class Touched:
         return self.found + self.zero + self.new + self.copies + self.swapped_in
 
 
-def touch(m: Machine, vma: VMA, offset: int, pages: int, write: bool) -> Touched:
+def touch(m: State, vma: VMA, offset: int, pages: int, write: bool) -> Touched:
     """Touch pages [offset, offset + pages) of a VMA in rising order, as that many single touches would."""
     done = Touched()
     at, end = offset, offset + pages
@@ -71,7 +71,7 @@ def touch(m: Machine, vma: VMA, offset: int, pages: int, write: bool) -> Touched
     return done
 
 
-def file_io(m: Machine, task: Task, file: Mapping, offset: int, pages: int, write: bool) -> Touched:
+def file_io(m: State, task: Task, file: Mapping, offset: int, pages: int, write: bool) -> Touched:
     """``read`` or ``write`` of a file: the page cache is filled without any VMA (``filemap_get_pages()``)."""
     done = Touched()
     at, end = offset, offset + pages
@@ -110,7 +110,7 @@ def _runs_of_states(states: Entries, start: int) -> Iterator[tuple[int, int, int
         yield int(states[first]), start + first, last - first
 
 
-def _stretches(m: Machine, vma: VMA, at: int, end: int, write: bool) -> Iterator[tuple[int, int, int]]:
+def _stretches(m: State, vma: VMA, at: int, end: int, write: bool) -> Iterator[tuple[int, int, int]]:
     """``(state, first page, pages)``, stretch by stretch."""
     if end - at == 1:
         yield _state(m, vma, at, write), at, 1
@@ -141,7 +141,7 @@ def _stretches(m: Machine, vma: VMA, at: int, end: int, write: bool) -> Iterator
     yield from _runs_of_states(states, at)
 
 
-def _state(m: Machine, vma: VMA, at: int, write: bool) -> int:
+def _state(m: State, vma: VMA, at: int, write: bool) -> int:
     """As ``_stretches`` for one page, without the price of arrays."""
     entry = int(vma.table[at])
     if entry >= 0:
@@ -170,7 +170,7 @@ def _state(m: Machine, vma: VMA, at: int, write: bool) -> int:
 # -- what is done about it
 
 
-def _resolve(m: Machine, vma: VMA, state: int, first: int, count: int, write: bool, done: Touched) -> int:
+def _resolve(m: State, vma: VMA, state: int, first: int, count: int, write: bool, done: Touched) -> int:
     """Deal with a stretch in one state; returns how many of its pages are dealt with (at least one)."""
     task, file = vma.task, vma.file
     here = slice(first, first + count)
@@ -191,7 +191,7 @@ def _resolve(m: Machine, vma: VMA, state: int, first: int, count: int, write: bo
         m.emit("found", cause, mapping=file.name, page=start, pages=count, pfn=int(vma.table[first]))
         _use(m, task, vma.table[here], write)
         done.found += count
-    elif state == NEW and file is not None and vma.anon is None or state == NEW and not write:
+    elif (state == NEW and file is not None and vma.anon is None) or (state == NEW and not write):
         assert file is not None
         start = vma.offset + first
         _fill_cache(m, task, vma, file, start, count, cause, vma.table[here])
@@ -223,7 +223,7 @@ def _resolve(m: Machine, vma: VMA, state: int, first: int, count: int, write: bo
     return count
 
 
-def _use(m: Machine, task: Task, entries: Entries, dirty: bool) -> None:
+def _use(m: State, task: Task, entries: Entries, dirty: bool) -> None:
     """Mark resident pages as used now, by this task."""
     pfns = entries if len(entries) == 1 and entries[0] >= 0 else entries[entries >= 0]
     if not len(pfns):
@@ -237,7 +237,7 @@ def _use(m: Machine, task: Task, entries: Entries, dirty: bool) -> None:
 
 
 def _fill_cache(
-    m: Machine,
+    m: State,
     task: Task,
     vma: VMA | None,
     file: Mapping,
@@ -265,7 +265,7 @@ def _fill_cache(
         done += n
 
 
-def _fill_private(m: Machine, task: Task, vma: VMA, first: int, count: int, kind: Kind, cause: int | None) -> int:
+def _fill_private(m: State, task: Task, vma: VMA, first: int, count: int, kind: Kind, cause: int | None) -> int:
     """Allocate private pages for a stretch of a VMA; returns how many were done before reclaim got in the way."""
     assert vma.anon is not None
     done = 0
@@ -289,7 +289,7 @@ def _fill_private(m: Machine, task: Task, vma: VMA, first: int, count: int, kind
     return done
 
 
-def swap_in(m: Machine, task: Task, vma: VMA | None, file: Mapping | None, at: int, cause: int | None) -> None:
+def swap_in(m: State, task: Task, vma: VMA | None, file: Mapping | None, at: int, cause: int | None) -> None:
     """Bring one page back from swap, for everybody who had it (``do_swap_page()``).
 
     Simplified: Linux keeps a swap cache so that each user finds the page when he faults himself; here all find it at once.
@@ -322,7 +322,7 @@ def swap_in(m: Machine, task: Task, vma: VMA | None, file: Mapping | None, at: i
 
 
 def allocate(
-    m: Machine,
+    m: State,
     task: Task,
     kind: Kind,
     vma: VMA | None,
@@ -380,7 +380,7 @@ _WHAT = {
 }
 
 
-def _take(m: Machine, zone: Zone, want: int, mark_name: str, mark: int, route: int | None) -> list[Run]:
+def _take(m: State, zone: Zone, want: int, mark_name: str, mark: int, route: int | None) -> list[Run]:
     pages = min(want, zone.free_pages - mark)
     if m.on_event is not None:
         may = zone.free_pages - mark
@@ -393,13 +393,13 @@ def _take(m: Machine, zone: Zone, want: int, mark_name: str, mark: int, route: i
     return zone.free_area.take(pages)
 
 
-def _reclaim(m: Machine, zone: Zone, account: Container, route: int | None) -> bool:
+def _reclaim(m: State, zone: Zone, account: Container, route: int | None) -> bool:
     """Reclaim up to the high watermark; did that make room above the low one?"""
     reclaim_zone(m, zone, max(CLUSTER, zone.high - zone.free_pages), account, route)
     return zone.room > 0
 
 
-def _out_of_memory(m: Machine, account: Container, want: int, zones: tuple[Zone, ...], route: int | None) -> None:
+def _out_of_memory(m: State, account: Container, want: int, zones: tuple[Zone, ...], route: int | None) -> None:
     tried = [(z.name, z.free_pages, z.min, z.low) for z in zones]
     if zones:
         why = "reclaim found nothing to take back there"
@@ -417,7 +417,7 @@ def _out_of_memory(m: Machine, account: Container, want: int, zones: tuple[Zone,
     raise OutOfMemory(account.name, want, tried, why)
 
 
-def install(m: Machine, task: Task, mapping: Mapping, index: int, runs: list[Run], flags: int) -> Pfns:
+def install(m: State, task: Task, mapping: Mapping, index: int, runs: list[Run], flags: int) -> Pfns:
     """Enter newly allocated pages in the page arrays, with consecutive indices; charge them; returns their pfns."""
     pages, account = m.pages, task.container
     count = 0

@@ -23,7 +23,8 @@ class BlockTable:
             self.table[zone.blocks] = zone.id
 
     def zone_of(self, pfns: Pfns) -> ZoneIds:
-        return self.table[pfns >> MAX_ORDER]
+        ids: ZoneIds = self.table[pfns >> MAX_ORDER]
+        return ids
 
     @property
     def nbytes(self) -> int:
@@ -56,7 +57,8 @@ class SortedSpans:
         self.ids = np.array([id for _, id in spans], np.uint16)
 
     def zone_of(self, pfns: Pfns) -> ZoneIds:
-        return self.ids[np.searchsorted(self.starts, pfns, side="right") - 1]
+        ids: ZoneIds = self.ids[np.searchsorted(self.starts, pfns, side="right") - 1]
+        return ids
 
     @property
     def nbytes(self) -> int:

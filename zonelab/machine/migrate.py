@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from zonelab.errors import BadRequest
 from zonelab.machine.container import Container, Task
@@ -20,7 +21,7 @@ from zonelab.machine.pages import BLOCK, BLOCK_MIB, KERNEL, PAGE, PINNED, Pfns, 
 from zonelab.machine.zone import Zone
 
 if TYPE_CHECKING:
-    from zonelab.machine.machine import Machine
+    from zonelab.machine.state import State
 
 
 @dataclass(slots=True)
@@ -93,7 +94,7 @@ class Progress:
     target: Pfns
 
 
-def migrate_pages(m: Machine, source: Pfns, target: Pfns) -> None:
+def migrate_pages(m: State, source: Pfns, target: Pfns) -> None:
     """Copy pages to (allocated, still empty) frames and free the old ones; every page table and page cache entry follows."""
     for mapping, at, index in by_mapping(m.pages, m.mappings, source):
         pfns = source[at]
@@ -120,7 +121,7 @@ def _mapped_by(tasks: list[Task]) -> Pfns:
     return pfns[np.sort(first)]
 
 
-def _unmapped(m: Machine, container: Container, mapped: Pfns) -> Pfns:
+def _unmapped(m: State, container: Container, mapped: Pfns) -> Pfns:
     """Pages charged to a container or lying in its zones that are not among `mapped`, in order of pfn.
 
     Counters tell where there are none, so that 16 million pages are not read for nothing.
@@ -138,7 +139,7 @@ def _unmapped(m: Machine, container: Container, mapped: Pfns) -> Pfns:
     return np.setdiff1d(np.concatenate(found), mapped)
 
 
-def plan_move(m: Machine, who: Container | Task, node: int) -> MovePlan:
+def plan_move(m: State, who: Container | Task, node: int) -> MovePlan:
     """Work out a move without doing anything."""
     container = who if isinstance(who, Container) else who.container
     tasks = container.tasks if isinstance(who, Container) else [who]
@@ -185,7 +186,11 @@ def plan_move(m: Machine, who: Container | Task, node: int) -> MovePlan:
 
     size = sum(zone.pages for zone in container.zones if zone.node != node) if whole else 0
     need = max(size, len(pfns))
-    while need and m.policy.blocks_for(container, need) * BLOCK - len(pfns) < need // 64 and need < 2 * max(size, len(pfns)):
+    while (
+        need
+        and m.policy.blocks_for(container, need) * BLOCK - len(pfns) < need // 64
+        and need < 2 * max(size, len(pfns))
+    ):
         need += BLOCK  # leave air above the low watermark
     blocks = m.policy.blocks_for(container, need) if need and (size or not whole or container.zones) else 0
     longest = m.nodes[node].longest_free_stretch()
@@ -209,7 +214,7 @@ def plan_move(m: Machine, who: Container | Task, node: int) -> MovePlan:
     )
 
 
-def moving(m: Machine, who: Container | Task, node: int, step: int) -> Generator[Progress, None, MoveReport]:
+def moving(m: State, who: Container | Task, node: int, step: int) -> Generator[Progress, None, MoveReport]:
     """Run a move, `step` pages at a time. Closing the generator before its end calls the move off without loss.
 
     Other commands may run between two steps: a page that was freed or replaced meanwhile is passed over.
@@ -230,7 +235,7 @@ def moving(m: Machine, who: Container | Task, node: int, step: int) -> Generator
         m.emit("stay", begun, why=why, pages=len(pfns))
     pages = m.pages
     at = as_slice(plan.moving)
-    what = [array[at].copy() for array in (pages.owner, pages.mapping, pages.index)]
+    what: list[npt.NDArray[np.unsignedinteger]] = [a[at].copy() for a in (pages.owner, pages.mapping, pages.index)]
     came_from: list[tuple[Pfns, Pfns]] = []
     done = passed = 0
     finished = False
@@ -239,7 +244,8 @@ def moving(m: Machine, who: Container | Task, node: int, step: int) -> Generator
             part = slice(done + passed, min(done + passed + step, plan.pages))
             source = plan.moving[part]
             same = np.ones(len(source), bool)
-            for array, then in zip((pages.owner, pages.mapping, pages.index), what, strict=True):
+            arrays: tuple[npt.NDArray[np.unsignedinteger], ...] = (pages.owner, pages.mapping, pages.index)
+            for array, then in zip(arrays, what, strict=True):
                 same &= array[as_slice(source)] == then[part]
             passed += int((~same).sum())
             source = source[same]
@@ -254,13 +260,21 @@ def moving(m: Machine, who: Container | Task, node: int, step: int) -> Generator
             target = expand(runs)
             if missing:
                 m.release(target, uncharge=False)
-                raise BadRequest(f"{plan.name} cannot move to node {node}: {missing} pages of room are missing there by now")
+                raise BadRequest(
+                    f"{plan.name} cannot move to node {node}: {missing} pages of room are missing there by now"
+                )
             origin = m.zone_of(int(source[0])).name
             migrate_pages(m, source, target)
             came_from.append((source, target))
             done += len(source)
             m.emit(
-                "moved", begun, pages=len(source), source=origin, target=m.zone_of(int(target[0])).name, done=done, total=plan.pages
+                "moved",
+                begun,
+                pages=len(source),
+                source=origin,
+                target=m.zone_of(int(target[0])).name,
+                done=done,
+                total=plan.pages,
             )
             yield Progress(done, plan.pages, source, target)
         finished = True
@@ -283,7 +297,9 @@ def moving(m: Machine, who: Container | Task, node: int, step: int) -> Generator
     return report
 
 
-def _undo(m: Machine, came_from: list[tuple[Pfns, Pfns]], container: Container, new: list[Zone], cause: int | None) -> None:
+def _undo(
+    m: State, came_from: list[tuple[Pfns, Pfns]], container: Container, new: list[Zone], cause: int | None
+) -> None:
     """Bring moved pages back, to the frames they came from if those are still free; then give up the new zones."""
     back = 0
     for source, target in reversed(came_from):
@@ -299,7 +315,7 @@ def _undo(m: Machine, came_from: list[tuple[Pfns, Pfns]], container: Container, 
         m._merge(zone)
 
 
-def evacuate(m: Machine, zone: Zone, blocks: np.ndarray) -> int:
+def evacuate(m: State, zone: Zone, blocks: np.ndarray) -> int:
     """Move all used pages out of some blocks of a zone into its other blocks; their free areas leave the zone's lists.
 
     The caller has checked that there is room. Returns the pages moved.
@@ -313,7 +329,9 @@ def evacuate(m: Machine, zone: Zone, blocks: np.ndarray) -> int:
         if len(source):
             target = expand(zone.free_area.take(len(source)))
             migrate_pages(m, source, target)
-            zone.free_area.cut(block * BLOCK, (block + 1) * BLOCK, side)  # what was just freed came back to the zone's lists
+            zone.free_area.cut(
+                block * BLOCK, (block + 1) * BLOCK, side
+            )  # what was just freed came back to the zone's lists
             moved += len(source)
     # The parts of one block that lie in two lists merge now.
     for order, area in enumerate(side.lists):

@@ -27,6 +27,8 @@ Run = tuple[int, int]
 """``(first pfn, length in pages)``."""
 Pfns = npt.NDArray[np.int64]
 """An array of page frame numbers."""
+Mask = npt.NDArray[np.bool_]
+"""Which of an array's entries are meant."""
 
 # Page flags, as bits of ``Pages.flags``.
 DIRTY = 1

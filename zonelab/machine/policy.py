@@ -15,15 +15,16 @@ get; and ``zonelist``, from which zones, in which order, may this page come. Sub
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal as OneOf
+from typing import TYPE_CHECKING
+from typing import Literal as OneOf
 
 from zonelab.errors import BadRequest
 from zonelab.machine.pages import BLOCK, BLOCK_MIB, MIB
 
 if TYPE_CHECKING:
     from zonelab.machine.container import Container, Task
-    from zonelab.machine.machine import Machine
     from zonelab.machine.memory import VMA, Mapping
+    from zonelab.machine.state import State
     from zonelab.machine.zone import Zone
 
 Kind = OneOf["anon", "copy", "cache", "shmem", "slab"]
@@ -45,14 +46,14 @@ class Policy:
     def __init__(self, reclaim_first: bool = False) -> None:
         self.reclaim_first = reclaim_first
 
-    def equip(self, machine: Machine, container: Container, pages: int, at: int | None, contiguous: bool) -> None:
+    def equip(self, machine: State, container: Container, pages: int, at: int | None, contiguous: bool) -> None:
         """Give a new container of `pages` pages what this policy gives; `at` a pfn to carve from, if the caller cares."""
 
-    def zonelist(self, machine: Machine, task: Task, kind: Kind, vma: VMA | None, file: Mapping | None) -> Zonelist:
+    def zonelist(self, machine: State, task: Task, kind: Kind, vma: VMA | None, file: Mapping | None) -> Zonelist:
         """The zones that this page may come from, in the order in which they are tried."""
         return machine.fallback(task.node)
 
-    def new_home(self, machine: Machine, container: Container, node: int, pages: int) -> list[Zone]:
+    def new_home(self, machine: State, container: Container, node: int, pages: int) -> list[Zone]:
         """Zones on `node` for a container of `pages` pages that moves there; none if the policy has no zones of its own."""
         return []
 
@@ -64,13 +65,13 @@ class Policy:
 class SoftwareZones(Policy):
     """Zones of one's own. Base of the four readings, which differ in ``pick`` alone."""
 
-    def equip(self, machine: Machine, container: Container, pages: int, at: int | None, contiguous: bool) -> None:
+    def equip(self, machine: State, container: Container, pages: int, at: int | None, contiguous: bool) -> None:
         if pages:
             container.zones.append(
                 machine._carve(f"{container.name}.private", container.node, pages, "private", container, at, contiguous)
             )
 
-    def new_home(self, machine: Machine, container: Container, node: int, pages: int) -> list[Zone]:
+    def new_home(self, machine: State, container: Container, node: int, pages: int) -> list[Zone]:
         name = f"{container.name}.private"
         if any(zone.name == name for zone in machine.zones):
             name = f"{name}@{node}"
@@ -79,17 +80,17 @@ class SoftwareZones(Policy):
     def blocks_for(self, container: Container, pages: int) -> int:
         return -(-pages // BLOCK)
 
-    def zonelist(self, machine: Machine, task: Task, kind: Kind, vma: VMA | None, file: Mapping | None) -> Zonelist:
+    def zonelist(self, machine: State, task: Task, kind: Kind, vma: VMA | None, file: Mapping | None) -> Zonelist:
         zone = self.pick(machine, task, kind, vma, file)
         if zone is None:
             return machine.fallback(task.node)
         return (zone, *(other for other in task.container.borrow if other is not zone))
 
-    def pick(self, machine: Machine, task: Task, kind: Kind, vma: VMA | None, file: Mapping | None) -> Zone | None:
+    def pick(self, machine: State, task: Task, kind: Kind, vma: VMA | None, file: Mapping | None) -> Zone | None:
         """The one zone that this page should come from; None for a task without any."""
         raise NotImplementedError
 
-    def private(self, machine: Machine, task: Task) -> Zone | None:
+    def private(self, machine: State, task: Task) -> Zone | None:
         """The private zone: the one on the task's node if there is one, else the one at home, made now if it was to be
         made on first need (C3)."""
         own = task.container
@@ -102,7 +103,7 @@ class SoftwareZones(Policy):
                 raise
         return own.zone_on(task.node) or own.private
 
-    def shared(self, machine: Machine, task: Task) -> Zone | None:
+    def shared(self, machine: State, task: Task) -> Zone | None:
         """The shared zone of the set; a container without one has to take its private zone (C9)."""
         group = task.container.set
         return group.shared if group and group.shared else self.private(machine, task)
@@ -113,7 +114,7 @@ class AsQuoted(SoftwareZones):
 
     name = "as quoted"
 
-    def pick(self, machine: Machine, task: Task, kind: Kind, vma: VMA | None, file: Mapping | None) -> Zone | None:
+    def pick(self, machine: State, task: Task, kind: Kind, vma: VMA | None, file: Mapping | None) -> Zone | None:
         return self.shared(machine, task)
 
 
@@ -122,7 +123,7 @@ class Literal(SoftwareZones):
 
     name = "literal"
 
-    def pick(self, machine: Machine, task: Task, kind: Kind, vma: VMA | None, file: Mapping | None) -> Zone | None:
+    def pick(self, machine: State, task: Task, kind: Kind, vma: VMA | None, file: Mapping | None) -> Zone | None:
         return self.shared(machine, task) if vma is not None and vma.shared else self.private(machine, task)
 
 
@@ -141,7 +142,7 @@ class Corrected(SoftwareZones):
             raise BadRequest(f"cache_key is {cache_key!r}; it can be 'set', 'container' or 'mount'")
         self.cache_key = cache_key
 
-    def pick(self, machine: Machine, task: Task, kind: Kind, vma: VMA | None, file: Mapping | None) -> Zone | None:
+    def pick(self, machine: State, task: Task, kind: Kind, vma: VMA | None, file: Mapping | None) -> Zone | None:
         if kind in ("anon", "copy", "slab"):
             return self.private(machine, task)
         if kind == "cache" and self.cache_key == "container":
@@ -175,10 +176,12 @@ class FakeNuma(Policy):
     def __init__(self, fake_mib: int = 32, reclaim_first: bool = False) -> None:
         super().__init__(reclaim_first)
         if fake_mib <= 0 or fake_mib % BLOCK_MIB:
-            raise BadRequest(f"a fake node of {fake_mib} MiB: its size must be a positive multiple of {BLOCK_MIB} MiB, one block")
+            raise BadRequest(
+                f"a fake node of {fake_mib} MiB: its size must be a positive multiple of {BLOCK_MIB} MiB, one block"
+            )
         self.fake_pages = fake_mib * MIB
 
-    def _fakes(self, machine: Machine, container: Container, node: int, pages: int) -> list[Zone]:
+    def _fakes(self, machine: State, container: Container, node: int, pages: int) -> list[Zone]:
         fakes: list[Zone] = []
         taken = {zone.name for zone in machine.zones}
         number = 0
@@ -194,16 +197,16 @@ class FakeNuma(Policy):
             raise
         return fakes
 
-    def equip(self, machine: Machine, container: Container, pages: int, at: int | None, contiguous: bool) -> None:
+    def equip(self, machine: State, container: Container, pages: int, at: int | None, contiguous: bool) -> None:
         container.zones.extend(self._fakes(machine, container, container.node, pages))
 
-    def new_home(self, machine: Machine, container: Container, node: int, pages: int) -> list[Zone]:
+    def new_home(self, machine: State, container: Container, node: int, pages: int) -> list[Zone]:
         return self._fakes(machine, container, node, pages)
 
     def blocks_for(self, container: Container, pages: int) -> int:
         return -(-pages // self.fake_pages) * (self.fake_pages // BLOCK)
 
-    def zonelist(self, machine: Machine, task: Task, kind: Kind, vma: VMA | None, file: Mapping | None) -> Zonelist:
+    def zonelist(self, machine: State, task: Task, kind: Kind, vma: VMA | None, file: Mapping | None) -> Zonelist:
         own = task.container
         if not own.zones:
             return machine.fallback(task.node)
@@ -219,5 +222,5 @@ class PageOwnership(Policy):
 
     name = "page ownership"
 
-    def equip(self, machine: Machine, container: Container, pages: int, at: int | None, contiguous: bool) -> None:
+    def equip(self, machine: State, container: Container, pages: int, at: int | None, contiguous: bool) -> None:
         container.limit = pages or None

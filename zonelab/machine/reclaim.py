@@ -12,20 +12,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from zonelab.machine.memory import ABSENT, SWAP, by_mapping, users
-from zonelab.machine.pages import ACTIVE, BLOCK, DIRTY, KERNEL, PINNED, REFERENCED, SWAPPABLE, Pfns
+from zonelab.machine.pages import ACTIVE, BLOCK, DIRTY, KERNEL, PINNED, REFERENCED, SWAPPABLE, Mask, Pfns
 from zonelab.machine.zone import Zone
 
 if TYPE_CHECKING:
     from zonelab.machine.container import Container
-    from zonelab.machine.machine import Machine
+    from zonelab.machine.state import State
+
+
+_NONE = np.empty(0, np.int64)
+_NO_STAMPS = np.empty(0, np.uint32)
 
 
 class Swap:
     """A swap area: a count of slots, and who uses how many. Slots are numbered as they are handed out."""
 
-    __slots__ = ("pages", "slots", "_free", "_next")
+    __slots__ = ("_free", "_next", "pages", "slots")
 
     def __init__(self, pages: int) -> None:
         self.pages = pages
@@ -61,9 +66,9 @@ class ExactLRU:
     name = "exact"
 
     def __init__(self) -> None:
-        self._queues: dict[object, tuple[Pfns, Pfns]] = {}
+        self._queues: dict[object, tuple[Pfns, npt.NDArray[np.uint32]]] = {}
 
-    def used(self, m: Machine, pfns: Pfns) -> None:
+    def used(self, m: State, pfns: Pfns) -> None:
         """These resident pages were touched, in this order."""
         m.pages.stamp[pfns] = m.clock + 1 if len(pfns) == 1 else np.arange(m.clock + 1, m.clock + 1 + len(pfns))
         m.tick(len(pfns))
@@ -72,15 +77,15 @@ class ExactLRU:
         """Pages came into a zone with an old stamp, or became reclaimable: the queues are no longer in order."""
         self._queues.clear()
 
-    def victims(self, m: Machine, where: Zone | Container, count: int) -> Pfns:
+    def victims(self, m: State, where: Zone | Container, count: int) -> Pfns:
         """The `count` pages to take back first, oldest first; fewer if there are no more."""
         found: list[Pfns] = []
         missing = count
         fresh = False
         key = (type(where).__name__, where.id)
         while missing > 0:
-            queue = self._queues.pop(key, None)
-            if queue is None or not len(queue[0]):
+            pfns, stamps = self._queues.pop(key, (_NONE, _NO_STAMPS))
+            if not len(pfns):
                 if fresh:
                     break
                 pfns = reclaimable(m, where)
@@ -88,13 +93,17 @@ class ExactLRU:
                     pfns = pfns[~np.isin(pfns, np.concatenate(found))]
                 stamps = m.pages.stamp[pfns]
                 order = np.argsort(stamps, kind="stable")
-                queue, fresh = (pfns[order], stamps[order]), True
+                pfns, stamps, fresh = pfns[order], stamps[order], True
                 if not len(pfns):
                     break
-            pfns, stamps = queue
             part = max(missing, 64)
             head, rest = pfns[:part], (pfns[part:], stamps[part:])
-            good = (m.pages.stamp[head] == stamps[:part]) & (m.pages.stamp[head] > 0) & can_reclaim(m, head) & inside(m, where, head)
+            good = (
+                (m.pages.stamp[head] == stamps[:part])
+                & (m.pages.stamp[head] > 0)
+                & can_reclaim(m, head)
+                & inside(m, where, head)
+            )
             good_at = np.flatnonzero(good)
             if len(good_at) > missing:  # put the unused tail back
                 cut = int(good_at[missing])
@@ -103,7 +112,7 @@ class ExactLRU:
             self._queues[key] = rest
             found.append(head[good])
             missing -= len(found[-1])
-        return np.concatenate(found) if found else np.empty(0, np.int64)
+        return np.concatenate(found) if found else _NONE
 
 
 class TwoListClock(ExactLRU):
@@ -118,7 +127,7 @@ class TwoListClock(ExactLRU):
 
     name = "clock"
 
-    def used(self, m: Machine, pfns: Pfns) -> None:
+    def used(self, m: State, pfns: Pfns) -> None:
         flags = m.pages.flags[pfns]
         again = (flags & REFERENCED > 0) & (flags & ACTIVE == 0)
         m.pages.flags[pfns] = np.where(again, (flags | ACTIVE) & ~np.uint8(REFERENCED), flags | REFERENCED)
@@ -126,7 +135,7 @@ class TwoListClock(ExactLRU):
         m.pages.stamp[moved] = m.clock + 1 + np.flatnonzero(again)
         m.tick(len(pfns))
 
-    def victims(self, m: Machine, where: Zone | Container, count: int) -> Pfns:
+    def victims(self, m: State, where: Zone | Container, count: int) -> Pfns:
         pages = m.pages
         pfns = reclaimable(m, where)
         pfns = pfns[np.argsort(pages.stamp[pfns], kind="stable")]
@@ -141,12 +150,10 @@ class TwoListClock(ExactLRU):
         inactive = inactive[np.argsort(pages.stamp[inactive], kind="stable")]
         referenced = pages.flags[inactive] & REFERENCED > 0
         cold = inactive[~referenced]
-        if len(cold) >= count:
-            seen = inactive[: int(np.flatnonzero(~referenced)[count - 1]) + 1]
-        else:
-            seen = inactive
+        hand = int(np.flatnonzero(~referenced)[count - 1]) + 1 if len(cold) >= count else len(inactive)
+        seen = inactive[:hand]
         spared = seen[pages.flags[seen] & REFERENCED > 0]
-        chosen = cold[:count]
+        chosen: Pfns = cold[:count]
         if len(chosen) < count:  # a full round of the hand: the bits are clear now
             more = count - len(chosen)
             chosen, spared = np.concatenate([chosen, spared[:more]]), spared[more:]
@@ -156,7 +163,7 @@ class TwoListClock(ExactLRU):
         return chosen
 
 
-def reclaimable(m: Machine, where: Zone | Container) -> Pfns:
+def reclaimable(m: State, where: Zone | Container) -> Pfns:
     """The pages of a zone or an account that reclaim may take, in order of pfn."""
     if isinstance(where, Zone):
         pfns = (where.blocks[:, None] * BLOCK + np.arange(BLOCK)).ravel()
@@ -164,32 +171,34 @@ def reclaimable(m: Machine, where: Zone | Container) -> Pfns:
     else:
         pfns = np.flatnonzero(m.pages.owner == where.id).astype(np.int64)
         pfns = pfns[m.pages.stamp[pfns] > 0]
-    return pfns[can_reclaim(m, pfns)]
+    able: Pfns = pfns[can_reclaim(m, pfns)]
+    return able
 
 
-def can_reclaim(m: Machine, pfns: Pfns) -> np.ndarray:
+def can_reclaim(m: State, pfns: Pfns) -> Mask:
     """Which of them may be taken back at all, as a mask."""
     stuck = PINNED | KERNEL | (0 if m.swap.free else SWAPPABLE)
-    return (m.pages.flags[pfns] & stuck) == 0
+    free_to_go: Mask = (m.pages.flags[pfns] & stuck) == 0
+    return free_to_go
 
 
-def inside(m: Machine, where: Zone | Container, pfns: Pfns) -> np.ndarray:
-    if isinstance(where, Zone):
-        return m.block_zone[pfns >> 10] == where.id
-    return m.pages.owner[pfns] == where.id
+def inside(m: State, where: Zone | Container, pfns: Pfns) -> Mask:
+    """Which of them lie in this zone, or are charged to this account."""
+    here: Mask = (m.block_zone[pfns >> 10] if isinstance(where, Zone) else m.pages.owner[pfns]) == where.id
+    return here
 
 
-def reclaim_zone(m: Machine, zone: Zone, count: int, cause: Container, event: int | None) -> int:
+def reclaim_zone(m: State, zone: Zone, count: int, cause: Container, event: int | None) -> int:
     """Take back up to `count` pages of a zone because `cause` needs them (``shrink_node()``); returns how many went."""
     return _take_back(m, m.lru.victims(m, zone, count), f"zone {zone.name}", cause, event)
 
 
-def reclaim_owner(m: Machine, account: Container, count: int, event: int | None) -> int:
+def reclaim_owner(m: State, account: Container, count: int, event: int | None) -> int:
     """Take back up to `count` pages charged to an account (``try_to_free_mem_cgroup_pages()``); returns how many went."""
     return _take_back(m, m.lru.victims(m, account, count), f"{account.name}'s own pages", account, event)
 
 
-def _take_back(m: Machine, victims: Pfns, where: str, cause: Container, event: int | None) -> int:
+def _take_back(m: State, victims: Pfns, where: str, cause: Container, event: int | None) -> int:
     flags = m.pages.flags[victims]
     swappable = np.flatnonzero(flags & SWAPPABLE)
     if len(swappable) > m.swap.free:  # the youngest have to stay

@@ -19,7 +19,7 @@ from zonelab.machine.pages import KERNEL, PAGE
 
 if TYPE_CHECKING:
     from zonelab.machine.container import Task
-    from zonelab.machine.machine import Machine
+    from zonelab.machine.state import State
     from zonelab.machine.zone import Zone
 
 DENTRY = 192
@@ -56,7 +56,7 @@ class DentryCache:
     def __len__(self) -> int:
         return len(self.page_of)
 
-    def add(self, m: Machine, task: Task, objects: int) -> range:
+    def add(self, m: State, task: Task, objects: int) -> range:
         """Make dentries for names that `task` looks up; returns their ids. Partly filled pages are filled up first."""
         first, pages = self.made, 0
         try:
@@ -85,7 +85,7 @@ class DentryCache:
             if one in self.page_of:
                 self.page_of[one] = self.page_of.pop(one)
 
-    def shrink(self, m: Machine, zone: Zone, pages: int, reach: Reach) -> Shrunk:
+    def shrink(self, m: State, zone: Zone, pages: int, reach: Reach) -> Shrunk:
         """Throw away the oldest dentries within reach until `pages` pages came back in `zone`, or none are left.
 
         Args:
@@ -99,7 +99,9 @@ class DentryCache:
             if there >= pages:
                 break
             block = pfn >> 10
-            if reach == "zone" and m.block_zone[block] != zone.id or reach == "node" and m.node_of_block[block] != zone.node:
+            if (reach == "zone" and m.block_zone[block] != zone.id) or (
+                reach == "node" and m.node_of_block[block] != zone.node
+            ):
                 continue
             del self.page_of[one]
             objects += 1

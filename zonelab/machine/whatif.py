@@ -35,7 +35,9 @@ class UncheckedZones:
 
     def __init__(self, start: int, border: int, end: int) -> None:
         if not 0 <= start < border < end:
-            raise BadRequest(f"zones [{start}, {border}) and [{border}, {end}): the border must lie between start and end")
+            raise BadRequest(
+                f"zones [{start}, {border}) and [{border}, {end}): the border must lie between start and end"
+            )
         self.start, self.border, self.end = start, border, end
         self.areas = {"A": FreeArea(), "B": FreeArea()}
         self.thefts: list[Theft] = []
@@ -73,8 +75,6 @@ class UncheckedZones:
         for name, area in self.areas.items():
             heads = [(pfn, order) for order, blocks in enumerate(area.lists) for pfn in blocks]
             listed = sum(1 << order for _, order in heads)
-            foreign = sum(
-                self.zone_of(page) != name for pfn, order in heads for page in range(pfn, pfn + (1 << order))
-            )
+            foreign = sum(self.zone_of(page) != name for pfn, order in heads for page in range(pfn, pfn + (1 << order)))
             out[name] = (area.free_pages, listed, foreign)
         return out

@@ -70,6 +70,8 @@ SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "fork": lambda d: f"{d['parent']} forks {d['task']}: page tables are copied, no page is",
     "mmap": lambda d: f"{d['task']} maps {d['vma']}, {_pages(d['pages'])} ({d['how']}): nothing is allocated",
     "munmap": lambda d: f"{d['task']} gives up {d['vma']}: {_pages(d['freed'])} freed",
+    "discard": lambda d: f"{d['task']} discards {d['vma']} {_where(d)}: {_pages(d['freed'])} freed",
+    "pin": lambda d: f"{d['vma']} {_where(d)}: {'pinned' if d['pinned'] else 'no longer pinned'}",
     "fault": lambda d: f"fault: {d['task']} {'writes' if d['write'] else 'reads'} {d['vma']} {_where(d)}, not present",
     "hit": lambda d: f"{d['vma']} {_where(d)}: present already, no fault",
     "zero": lambda d: f"{d['vma']} {_where(d)}: the shared zero page is mapped, nothing allocated, nobody charged",

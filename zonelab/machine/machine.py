@@ -382,7 +382,9 @@ class Machine(State):
         """Take pages out of the page table and free those that nobody else uses (``MADV_DONTNEED``); returns pages freed."""
         refuse.living(self, vma, "VMA", vma.name)
         refuse.page_range(self, offset, pages, vma.pages, f"{vma.name} of {vma.task.name}")
-        return self._unmap(vma, offset, pages)
+        freed = self._unmap(vma, offset, pages)
+        self.emit("discard", task=vma.task.name, vma=vma.name, page=offset, pages=pages, freed=freed)
+        return freed
 
     def munmap(self, vma: VMA) -> int:
         """Give up a mapping; returns the pages freed. The page cache stays."""
@@ -415,6 +417,7 @@ class Machine(State):
         else:
             self.pages.flags[pfns] &= ~np.uint8(PINNED)
         self.lru.forget()
+        self.emit("pin", vma=vma.name, page=offset, pages=pages, pinned=pinned)
 
     # -- nodes
 

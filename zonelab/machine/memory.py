@@ -101,10 +101,11 @@ def by_mapping(pages: Pages, mappings: list[Mapping | None], pfns: Pfns) -> Iter
     at = as_slice(pfns)
     ids = pages.mapping[at]
     index = pages.index[at].astype(np.int64)
-    for one in [int(ids[0])] if (ids == ids[0]).all() else np.unique(ids).tolist():
+    alone = bool((ids == ids[0]).all())
+    for one in [int(ids[0])] if alone else np.unique(ids).tolist():
         mapping = mappings[one]
         assert mapping is not None
-        where = np.flatnonzero(ids == one)
+        where = np.arange(len(pfns)) if alone else np.flatnonzero(ids == one)
         yield mapping, where, index[where]
 
 
@@ -115,13 +116,13 @@ def users(mapping: Mapping, pfns: Pfns, index: Entries) -> Iterator[tuple[VMA, n
     """
     for vma in mapping.vmas:
         at = index - vma.offset
-        mask = (at >= 0) & (at < vma.pages)
-        if mask.all():
+        if at.min() >= 0 and at.max() < vma.pages:
             mask = vma.table[as_slice(at)] == pfns
         else:
+            mask = (at >= 0) & (at < vma.pages)
             mask[mask] = vma.table[at[mask]] == pfns[mask]
         if mask.any():
-            yield vma, mask, at[mask]
+            yield vma, mask, at if mask.all() else at[mask]
 
 
 def mapcount(mappings: list[Mapping | None], pages: Pages, pfns: Pfns) -> npt.NDArray[np.int64]:

@@ -97,9 +97,8 @@ class Progress:
 def migrate_pages(m: State, source: Pfns, target: Pfns) -> None:
     """Copy pages to (allocated, still empty) frames and free the old ones; every page table and page cache entry follows."""
     for mapping, at, index in by_mapping(m.pages, m.mappings, source):
-        pfns = source[at]
-        for vma, mask, place in users(mapping, pfns, index):
-            vma.table[place] = target[at][mask]
+        for vma, mask, place in users(mapping, source[as_slice(at)], index):
+            vma.table[as_slice(place)] = target[at][mask] if not mask.all() else target[as_slice(at)]
         if mapping.kind in ("file", "shmem"):
             mapping.cache[index] = target[at]
     m.pages.copy(source, target)

@@ -50,13 +50,17 @@ class FreeArea:
         to the heads of their lists (``__rmqueue_smallest()``, ``expand()``).
         """
         lists = self.lists
-        for found in range(order, ORDERS):
+        area = lists[order]
+        if area:
+            self.free_pages -= 1 << order
+            return area.popitem()[0]
+        for found in range(order + 1, ORDERS):
             if lists[found]:
                 pfn = lists[found].popitem()[0]
+                self.free_pages -= 1 << order
                 while found > order:
                     found -= 1
                     lists[found][pfn + (1 << found)] = None
-                self.free_pages -= 1 << order
                 return pfn
         return None
 
@@ -123,20 +127,21 @@ class FreeArea:
         that they would make is free: then it is likely to be merged soon and had better be used last.
         """
         lists = self.lists
-        self.free_pages += 1 << order
-        while order < MAX_ORDER:
-            buddy = pfn ^ (1 << order)
-            area = lists[order]
-            if buddy not in area:
-                break
+        size = 1 << order
+        self.free_pages += size
+        area = lists[order]
+        buddy = pfn ^ size
+        while buddy in area and order < MAX_ORDER:
             del area[buddy]
             pfn &= buddy
             order += 1
-        lists[order][pfn] = None
-        if self.tail_rule and order < MAX_ORDER - 1:
-            up = 1 << (order + 1)
-            if (pfn & ~(up - 1)) ^ up in lists[order + 1]:
-                lists[order].move_to_end(pfn, last=False)
+            size += size
+            area = lists[order]
+            buddy = pfn ^ size
+        area[pfn] = None
+        # `pfn & buddy` is the pair's first page; were the busy buddy freed, the pair would look for *its* buddy there:
+        if self.tail_rule and order < MAX_ORDER - 1 and (pfn & buddy) ^ (size + size) in lists[order + 1]:
+            area.move_to_end(pfn, last=False)
         return order
 
     def give(self, pfn: int, length: int = 1) -> None:

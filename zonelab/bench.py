@@ -1,0 +1,299 @@
+"""How fast is it here? One row for each thing that the course promises, with the target beside the value.
+
+Every value is the median of several repeats on the machine it runs on. Where two things are compared, both run in the
+same process, one after the other. Run it with ``python -m zonelab bench``.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from zonelab.machine import BLOCK, MAX_ORDER, Machine
+from zonelab.machine.buddy import FreeArea
+from zonelab.machine.container import Container
+from zonelab.machine.memory import VMA
+
+GIB = 1 << 18
+"""Pages in a GiB."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. `value` and `holds` are None where the measurement is not made here; `note` says why."""
+
+    name: str
+    value: float | None
+    unit: str
+    target: str
+    holds: bool | None
+    note: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        shown = "–" if self.value is None else f"{self.value:,.4g}"
+        verdict = {True: "holds", False: "MISSED", None: "not measured here"}[self.holds]
+        return f"{self.name:<58} {shown:>9} {self.unit:<14} {self.target:<9} {verdict}" + (f": {self.note}" * bool(self.note))
+
+
+def at_most(name: str, value: float, unit: str, limit: float, note: str = "") -> Row:
+    return Row(name, value, unit, f"≤ {limit:g}", value <= limit, note)
+
+
+def at_least(name: str, value: float, unit: str, limit: float, note: str = "") -> Row:
+    return Row(name, value, unit, f"≥ {limit:g}", value >= limit, note)
+
+
+def seconds(work: Callable[[], object], repeats: int = 7, before: Callable[[], object] | None = None) -> float:
+    """Median time of `work`; `before` is run ahead of each repeat and not counted."""
+    times = []
+    for _ in range(repeats):
+        if before is not None:
+            before()
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return median(times)
+
+
+# -- the rows
+
+
+def boot() -> Iterator[Row]:
+    took = seconds(lambda: Machine(nodes=4, node_mib=16384), repeats=15)
+    yield at_most("boot a 64 GiB machine of 4 nodes", took * 1e3, "ms", 5)
+
+
+def _room_for_one_gib() -> tuple[Machine, Container, VMA]:
+    machine = Machine(nodes=4, node_mib=16384)
+    web = machine.container("web", node=0, private_mib=1040)  # 16 MiB more, for the watermarks
+    return machine, web, machine.mmap(machine.task(web), pages=GIB)
+
+
+def memory() -> Iterator[Row]:
+    """The host maps fresh memory on first use, which is not what is measured: every path is walked once before."""
+    machine, web, vma = _room_for_one_gib()
+
+    def touch() -> None:
+        machine.touch(vma, 0, GIB)
+
+    def discard() -> None:
+        machine.discard(vma, 0, GIB)
+
+    touch()
+    took = seconds(touch, before=discard)
+    yield at_most("fault 1 GiB in one touch", took * 1e3, "ms", 5)
+    took = seconds(discard, before=touch)
+    yield at_most("free 1 GiB", took * 1e3, "ms", 8)
+
+    count = 20_000
+    touch()
+
+    def singles() -> None:
+        for offset in range(count):
+            machine.touch(vma, offset)
+
+    took = seconds(singles, repeats=5, before=lambda: machine.discard(vma, 0, count))
+    yield at_most("a single fault", took / count * 1e6, "µs", 20)
+
+    def move() -> None:
+        machine.move(web, 1 - web.node)
+
+    move()
+    move()
+    yield at_most("migrate 1 GiB to another node, zone and all", seconds(move, repeats=9) * 1e3, "ms", 8)
+    yield at_most("metadata of a page", machine.pages.bytes_per_page, "bytes", 14)
+
+
+Operations = list[tuple[int, int, bool]]
+"""``(slot, order, allocate)``: get a block of that order into an empty slot, or free the block that is in it."""
+
+
+def mixed_operations(slots: int, count: int, seed: int = 1) -> Operations:
+    """Random allocations and frees in equal parts, 90 of 100 of order 0 and the rest of order 1 to 3.
+
+    They end as they begin, with a page in every slot, so that they can be repeated.
+    """
+    rng = random.Random(seed)
+    orders: list[int | None] = [0] * slots
+    operations = []
+    for _ in range(count):
+        slot = rng.randrange(slots)
+        order = orders[slot]
+        if order is None:
+            orders[slot] = new = 0 if rng.random() < 0.9 else rng.randint(1, 3)
+            operations.append((slot, new, True))
+        else:
+            orders[slot] = None
+            operations.append((slot, order, False))
+    for slot, order in enumerate(orders):
+        if order is not None:
+            operations.append((slot, order, False))
+        operations.append((slot, 0, True))
+    return operations
+
+
+def _run_mix(area: FreeArea, held: list[Any], operations: Operations) -> None:
+    alloc, free = area.alloc, area.free
+    for slot, order, allocate in operations:
+        if allocate:
+            held[slot] = alloc(order)
+        else:
+            free(held[slot], order)
+
+
+def _mix_rate(gib: int, operations: Operations, slots: int) -> float:
+    """Million operations a second in a zone that is 55 of 100 full; the slots begin with pages from all over it."""
+    area = FreeArea()
+    for block in range(gib * GIB // BLOCK - 1, -1, -1):
+        area.insert(block * BLOCK, MAX_ORDER)
+    taken = gib * GIB * 55 // 100
+    area.take(taken)
+    held: list[Any] = random.Random(1).sample(range(taken), slots)
+    return len(operations) / seconds(lambda: _run_mix(area, held, operations), repeats=5) / 1e6
+
+
+def buddy() -> Iterator[Row]:
+    slots = 50_000
+    operations = mixed_operations(slots, 400_000)
+    small = _mix_rate(1, operations, slots)
+    large = _mix_rate(64, operations, slots)
+    yield at_least("buddy allocator, mixed single operations, 1 GiB zone", small, "million/s", 3)
+    yield at_least("the same in a 64 GiB zone", large, "million/s", 3)
+    yield at_least("64 GiB against 1 GiB: flat means 1", large / small, "times", 0.8)
+
+
+class NaiveBuddy:
+    """A buddy allocator as one writes it first, with a plain list for each order: ``in`` and ``remove`` look at every
+    entry. The same rules as FreeArea without the tail rule."""
+
+    def __init__(self) -> None:
+        self.lists: list[list[int]] = [[] for _ in range(MAX_ORDER + 1)]
+
+    def insert(self, pfn: int, order: int) -> None:
+        self.lists[order].append(pfn)
+
+    def alloc(self, order: int = 0) -> int | None:
+        for found in range(order, MAX_ORDER + 1):
+            if self.lists[found]:
+                pfn = self.lists[found].pop()
+                while found > order:
+                    found -= 1
+                    self.lists[found].append(pfn + (1 << found))
+                return pfn
+        return None
+
+    def free(self, pfn: int, order: int = 0) -> None:
+        while order < MAX_ORDER and pfn ^ (1 << order) in self.lists[order]:
+            self.lists[order].remove(pfn ^ (1 << order))
+            pfn &= ~(1 << order)
+            order += 1
+        self.lists[order].append(pfn)
+
+
+def naive(pages: int = 16 * BLOCK) -> Iterator[Row]:
+    """Fill a small zone page by page, then free every second page: nothing merges, and the lists grow long."""
+
+    def checkerboard(area: FreeArea | NaiveBuddy) -> float:
+        for block in range(pages // BLOCK - 1, -1, -1):
+            area.insert(block * BLOCK, MAX_ORDER)
+        for _ in range(pages):
+            area.alloc(0)
+        start = time.perf_counter()
+        for pfn in range(0, pages, 2):
+            area.free(pfn, 0)
+        return time.perf_counter() - start
+
+    ours = median(checkerboard(FreeArea(tail_rule=False)) for _ in range(5))
+    theirs = median(checkerboard(NaiveBuddy()) for _ in range(3))
+    note = f"a list for each order, {pages // 256} MiB, every second page freed"
+    yield at_least("against a naive simulator, same run", theirs / ours, "times faster", 10, note)
+
+
+_IMPORT = """
+import sys, time
+start = time.perf_counter()
+import zonelab
+took = time.perf_counter() - start
+print(took, int(any(name.partition('.')[0] in ('matplotlib', 'ipywidgets', 'anywidget') for name in sys.modules)))
+"""
+
+
+def importing() -> Iterator[Row]:
+    runs = [subprocess.run([sys.executable, "-c", _IMPORT], capture_output=True, text=True, check=True) for _ in range(7)]
+    times, drawing = zip(*(run.stdout.split() for run in runs), strict=True)
+    yield at_most("import zonelab, in a fresh Python", median(map(float, times)) * 1e3, "ms", 150)
+    yield at_most("libraries that draw, loaded by that import", sum(map(int, drawing)), "", 0)
+
+
+def replay() -> Iterator[Row]:
+    from zonelab.kernel import bench_replay
+
+    events, took = bench_replay()
+    yield at_least("replay a recorded kernel trace, parsing included", events / took / 1e6, "million/s", 1)
+
+
+def story() -> Iterator[Row]:
+    from zonelab.story.tour import tour
+
+    history = tour.play()
+    count = len(history)
+    order = [*range(count), *range(count - 2, -1, -1)] * 5
+
+    def scrub() -> None:
+        for at in order:
+            history.frame(at)
+
+    yield at_most("a step back or forward in a lab, in Python", seconds(scrub, 5) / len(order) * 1e3, "ms", 5)
+
+
+def notebooks() -> Iterator[Row]:
+    folder = Path(__file__).parent.parent / "notebooks"
+    name = "the slowest notebook, top to bottom in a fresh kernel"
+    try:
+        import nbformat
+        from nbclient import NotebookClient
+    except ImportError:
+        yield Row(name, None, "s", "≤ 8", None, "nbclient is not installed")
+        return
+    took = 0.0
+    for path in sorted(folder.glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        client = NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(folder)}})
+        took = max(took, seconds(client.execute, repeats=3))
+    yield at_most(name, took, "s", 8) if took else Row(name, None, "s", "≤ 8", None, "no notebooks beside the package")
+
+
+def browser() -> Iterator[Row]:
+    note = "in JupyterLab, by tests/browser"
+    yield Row("key to new pixels, stepping through a story, p95", None, "ms", "≤ 20", None, note)
+    yield Row("size slider to new pixels, median", None, "ms", "≤ 40", None, note)
+    yield Row("size slider to new pixels, p95", None, "ms", "≤ 55", None, note)
+
+
+PARTS = (boot, memory, buddy, naive, replay, importing, story, notebooks, browser)
+
+
+def rows() -> Iterator[Row]:
+    """All rows, as they are measured."""
+    for part in PARTS:
+        yield from part()
+
+
+def environment() -> str:
+    """What the figures depend on."""
+    import os
+    import platform
+
+    return f"Python {platform.python_version()}, numpy {np.__version__}, {os.cpu_count()} processors, {platform.system()}"

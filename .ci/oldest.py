@@ -6,7 +6,11 @@ import tomllib
 
 with open(sys.argv[1], "rb") as file:
     project = tomllib.load(file)["project"]
-for requirement in [*project["dependencies"], *project["optional-dependencies"]["lab"], *project["optional-dependencies"]["test"]]:
+for requirement in [
+    *project["dependencies"],
+    *project["optional-dependencies"]["lab"],
+    *project["optional-dependencies"]["test"],
+]:
     match = re.match(r"([\w.-]+)\s*>=\s*([\w.]+)", requirement)
     if match is None:
         sys.exit(f"{requirement!r} has no lower bound")

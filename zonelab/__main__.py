@@ -65,9 +65,14 @@ def given(arguments: argparse.Namespace, scenario: Any) -> dict[str, Any]:
     return values
 
 
-def tour(arguments: argparse.Namespace) -> int:
+def first_story() -> Any:
     from zonelab.story.tour import tour as scenario
 
+    return scenario
+
+
+def tour(arguments: argparse.Namespace) -> int:
+    scenario = first_story()
     history = scenario.play(**given(arguments, scenario))
     for line in terminal(history, events=arguments.events):
         print(line)
@@ -249,10 +254,7 @@ def make_parser(scenario: Any = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
-    scenario = None
-    if argv[:1] == ["tour"]:
-        from zonelab.story.tour import tour as scenario
-    arguments = make_parser(scenario).parse_args(argv)
+    arguments = make_parser(first_story() if argv[:1] == ["tour"] else None).parse_args(argv)
     for stream in (sys.stdout, sys.stderr):  # a Windows console may not know █ and ·
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

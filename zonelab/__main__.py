@@ -195,16 +195,15 @@ def check_lab(folder: Path, patience: float = 90) -> int:
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    from zonelab.kernel import replay as replay_recording
+    from zonelab.kernel import replay_path, summary
 
-    unexplained = 0
+    stretches = []
     for path in arguments.path:
-        for stretch in replay_recording(Path(path)):
+        for stretch in replay_path(path):
             print(stretch, flush=True)
-            unexplained += not stretch.explained
-    if unexplained:
-        print(f"zonelab: {unexplained} stretches differ from the kernel, and nothing explains why", file=sys.stderr)
-    return 1 if unexplained else 0
+            stretches.append(stretch)
+    print(summary(stretches))
+    return 0 if all(stretch.explained for stretch in stretches) else 1
 
 
 # -- bench

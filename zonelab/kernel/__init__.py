@@ -4,8 +4,27 @@
 ``buddyinfo``           ``/proc/buddyinfo``: ``format(machine)``, ``parse(text)``
 ``zoneinfo``            ``/proc/zoneinfo``, the same two
 ``numactl``             ``numactl --hardware``, the same two
+``pagetypeinfo``        ``/proc/pagetypeinfo``: ``parse(text)`` only, a simulated machine has no migrate types
 ``Recording``           one experiment on a real kernel: events and snapshots
 ``replay_path``         replay a recording, or a folder of them, from snapshot to snapshot
 ``recordings()``        the recordings that come with zonelab
 ======================= ================================================================================
 """
+
+from zonelab.kernel import buddyinfo, numactl, pagetypeinfo, zoneinfo
+from zonelab.kernel.recording import Recording, recordings
+from zonelab.kernel.replay import Stretch, bench_replay, replay, replay_path, summary
+
+__all__ = [
+    "Recording",
+    "Stretch",
+    "bench_replay",
+    "buddyinfo",
+    "numactl",
+    "pagetypeinfo",
+    "recordings",
+    "replay",
+    "replay_path",
+    "summary",
+    "zoneinfo",
+]

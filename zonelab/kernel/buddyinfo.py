@@ -42,7 +42,8 @@ def format(machine: Machine) -> str:
 def format_rows(rows: Iterable[FreeBlocks]) -> str:
     """Rows as the kernel prints them. A zone's name longer than 8 characters widens its line."""
     return "".join(
-        f"Node {row.node}, zone {row.zone:>8s} " + "".join(f"{count:6d} " for count in row.counts) + "\n" for row in rows
+        f"Node {row.node}, zone {row.zone:>8s} " + "".join(f"{count:6d} " for count in row.counts) + "\n"
+        for row in rows
     )
 
 

@@ -95,7 +95,9 @@ class Fields:
 
     def _not_a_number(self, row: int, field: int, base: int) -> BadFormat:
         kind = "decimal" if base == 10 else "hexadecimal"
-        return self.refuse(row, f"field {field + 1} is not a number", f"a {kind} number of at most {MAX_DIGITS[base]} digits")
+        return self.refuse(
+            row, f"field {field + 1} is not a number", f"a {kind} number of at most {MAX_DIGITS[base]} digits"
+        )
 
     def text(self, row: int, field: int) -> str:
         """Everything from this field to the end of the line."""

@@ -119,7 +119,7 @@ def parse(text: str) -> Hardware:
         raise BadFormat(f"{head[1]} nodes, but {len(ids)} are listed", at, f"{len(ids)} nodes, or another list")
     found: dict[tuple[int, str], str] = {}
     rest = 1
-    for rest, (at, line) in enumerate(lines[1:], 1):
+    for at, line in lines[1:]:
         match = FIELD.fullmatch(line.strip())
         if match is None:
             break
@@ -128,8 +128,7 @@ def parse(text: str) -> Hardware:
             raise BadFormat(f"{match[2]} of node {key[0]}", at, f"each of nodes {_ranges(ids)} once")
         found[key] = match[3]
         _value(key[1], match[3], at)
-    else:
-        rest = len(lines)
+        rest += 1
     after = lines[rest][0] if rest < len(lines) else end
     for id in ids:
         for name in ("cpus", "size", "free"):

@@ -10,6 +10,8 @@ from __future__ import annotations
 import lzma
 import re
 from functools import cached_property
+from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,6 +71,10 @@ class Snapshot:
             raise BadFormat(f"{self._source}: snapshot {self.label} has no {name}", None, f"@begin {name} {self.label}")
         return self._blocks[name]
 
+    def text(self, name: str) -> str:
+        """What a /proc file said, by its name in the log: *buddyinfo*, *vmstat*, *node0.meminfo* ..."""
+        return self._block(name).text
+
     @cached_property
     def buddyinfo(self) -> list[buddyinfo.FreeBlocks]:
         """Free blocks per zone and order."""
@@ -90,17 +96,19 @@ class Snapshot:
     @cached_property
     def spans(self) -> list[Span]:
         """The populated zones by rising pfn, which must not overlap."""
-        spans = sorted(
-            (Span(z.node, z.zone, z.start_pfn, z.start_pfn + z.spanned) for z in self.zoneinfo if z.start_pfn is not None),
-            key=lambda span: span.start,
-        )
-        spans = [span for span in spans if span.end > span.start]
-        for one, other in zip(spans, spans[1:], strict=False):
+        block = self._block("zoneinfo")
+        spans = [Span(node, zone, start, start + pages) for node, zone, start, pages in zoneinfo.spans(block.text)]
+        spans.sort(key=lambda span: span.start)
+        if not spans:
+            raise BadFormat(
+                f"{self._source}: no zone with pages in snapshot {self.label}", block.line, "/proc/zoneinfo"
+            )
+        for one, other in pairwise(spans):
             if one.end > other.start:
                 raise BadFormat(
                     f"{self._source}: snapshot {self.label}: {one} (pfn {one.start:#x} to {one.end:#x}) and {other} (from "
                     f"pfn {other.start:#x}) overlap",
-                    self._block("zoneinfo").line,
+                    block.line,
                     "zones that do not: a page's zone is told from its pfn here",
                 )
         return spans
@@ -134,16 +142,16 @@ class Recording:
         folder: holds ``events.tsv.xz`` and ``log.txt.xz`` (or both unpacked).
 
     Attributes:
-        name: the folder's name.
+        name: what to call it; the folder's name by default.
 
     Raises:
         BadRequest: the folder or one of its files is missing.
         BadFormat: a file is torn, truncated or foreign; when it is first looked at.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, name: str | None = None) -> None:
         self.folder = Path(folder)
-        self.name = self.folder.resolve().name
+        self.name = name or self.folder.resolve().name
         if not is_recording(self.folder):
             raise BadRequest(f"{self.folder} is not a recording: it must hold {EVENTS}.xz and {LOG}.xz")
 
@@ -173,10 +181,14 @@ class Recording:
             snapshot.begin, snapshot.end = marks[at][2:]
             forgotten = {mark[0] for mark in marks[:at]} - {snapshot.label}
             if forgotten:
-                raise BadFormat(f"{source}: no snapshot {', '.join(sorted(forgotten))}", None, "all that the events have")
+                raise BadFormat(
+                    f"{source}: no snapshot {', '.join(sorted(forgotten))}", None, "all that the events have"
+                )
             del marks[: at + 1]
         if marks:
-            raise BadFormat(f"{source}: it ends before snapshot {marks[0][0]}", data.count(b"\n"), "all that the events have")
+            raise BadFormat(
+                f"{source}: it ends before snapshot {marks[0][0]}", data.count(b"\n"), "all that the events have"
+            )
         return snapshots
 
     def _marks(self) -> list[tuple[str, int, int, int]]:
@@ -204,6 +216,12 @@ class Recording:
                 f"SNAP {begun[0]} {begun[1]} end",
             )
         return marks
+
+
+def recordings() -> list[Path]:
+    """The folders of the recordings that come with zonelab, by name."""
+    root = Path(str(files("zonelab.kernel"))) / "recordings"
+    return sorted(inner for inner in root.glob("*/*") if is_recording(inner))
 
 
 def read_log(data: bytes, source: str) -> list[Snapshot]:

@@ -213,5 +213,7 @@ def _header(data: bytes, source: str) -> tuple[Header, int, int]:
             ) from None
         start, line = end + 1, line + 1
     if not line > 1:
-        raise BadFormat(f"{source}: it starts with {data[:40]!r}", 1, "the header of a recording, a line that starts with #")
+        raise BadFormat(
+            f"{source}: it starts with {data[:40]!r}", 1, "the header of a recording, a line that starts with #"
+        )
     return Header(entries, written, t0, gfp, pids, counts), start, line

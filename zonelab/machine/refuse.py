@@ -33,7 +33,7 @@ def known_node(m: State, node: int) -> None:
 
 
 def living(m: State, thing: Any, what: str, name: str) -> None:
-    known: bool = thing.alive
+    known: bool = getattr(thing, "alive", False)
     if known and isinstance(thing, Container):
         known = thing.id < len(m.accounts) and m.accounts[thing.id] is thing
     elif known and isinstance(thing, Mapping):
@@ -45,9 +45,9 @@ def living(m: State, thing: Any, what: str, name: str) -> None:
 
 
 def known(m: State, zone: Zone) -> None:
-    if not (zone.id < len(m._zones) and m._zones[zone.id] is zone):
+    if not (isinstance(zone, Zone) and zone.id < len(m._zones) and m._zones[zone.id] is zone):
         raise BadRequest(
-            f"zone {zone.name} is gone, or belongs to another machine; this one has {[z.name for z in m.zones]}"
+            f"zone {zone} is gone, or belongs to another machine; this one has {[z.name for z in m.zones]}"
         )
 
 

@@ -143,7 +143,9 @@ def test_the_kernels_own_texts_survive_the_round_trip(folder):
         assert pagetypeinfo.format_types(pagetypeinfo.parse(text)) == text
         zones = [zone for zone in snapshot.zoneinfo if zone.populated]
         free = {(row.node, row.zone): row.pages for row in snapshot.buddyinfo}
-        assert {(zone.node, zone.zone): zone.free for zone in zones} == free
+        assert {(zone.node, zone.zone) for zone in zones} == free.keys()
+        for zone in zones:  # zoneinfo's number lags behind by what the cpus have not added yet: at most 125 pages each
+            assert abs(zone.free - free[zone.node, zone.zone]) <= 125 * len(zone.pagesets)
         assert all(zone.counters["nr_free_pages"] == zone.free and zone.pagesets for zone in zones)
         assert [(z.node, z.zone, z.start_pfn, z.spanned) for z in zones] == zoneinfo.spans(snapshot.text("zoneinfo"))
 
@@ -180,6 +182,14 @@ def test_any_hardware_survives_the_round_trip(hardware, style):
 # -- torn and foreign input
 
 
+def outcome(name: str, text: str) -> object:
+    """What a parser makes of a text: its result, or the one error that it may raise."""
+    try:
+        return PARSERS[name](text)
+    except BadFormat as error:
+        return error
+
+
 @pytest.mark.parametrize("name", PARSERS)
 def test_a_torn_text_is_refused_or_read_as_what_is_left_of_it(name):
     """Cut at every place: an error with a line number and what was expected, or whole zones and nothing made up."""
@@ -187,15 +197,12 @@ def test_a_torn_text_is_refused_or_read_as_what_is_left_of_it(name):
     whole = PARSERS[name](text)
     errors = 0
     for cut in range(0, len(text.rstrip()), 1 if len(text) < 3_000 else 37):
-        try:
-            part = PARSERS[name](text[:cut])
-        except BadFormat as error:
-            assert error.line is not None and 1 <= error.line <= text.count("\n") + 1
-            assert error.expected
-            assert f"line {error.line}" in str(error)
+        part = outcome(name, text[:cut])
+        if isinstance(part, BadFormat):
+            assert part.line is not None and 1 <= part.line <= text.count("\n") + 1
+            assert part.expected and f"line {part.line}" in str(part)
             errors += 1
-            continue
-        if isinstance(whole, list):
+        elif isinstance(whole, list):
             assert isinstance(part, list)
             assert [(row.node, row.zone) for row in part] == [(row.node, row.zone) for row in whole[: len(part)]]
             if name == "buddyinfo":
@@ -280,10 +287,8 @@ def test_damage_gives_a_result_or_the_one_error(name, data):
     put = data.draw(
         st.text(max_size=30) | st.sampled_from(["Node 0, zone ", "²", "٣", "-", "1" * 50, "node 1 size: ", "\r"])
     )
-    try:
-        PARSERS[name](text[:start] + put + text[end:])
-    except BadFormat as error:
-        assert error.expected
+    result = outcome(name, text[:start] + put + text[end:])
+    assert not isinstance(result, BadFormat) or (result.line and result.expected)
 
 
 @given(st.sampled_from(sorted(PARSERS)), st.text())

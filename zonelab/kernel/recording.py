@@ -26,6 +26,7 @@ EVENTS, LOG = "events.tsv", "log.txt"
 BUDDY = 1 << 10
 """Flag of ``/proc/kpageflags``: the page is in the buddy lists (``KPF_BUDDY``)."""
 SNAP = re.compile(r"@snap (\S+) try (\d+) stable ([01]) ")
+BLOCK_ORDER = re.compile(r"^Page block order: +(\d{1,2})$", re.MULTILINE)
 MARK = re.compile(r"SNAP (\S+) (\d+) (begin|end)")
 
 
@@ -112,6 +113,12 @@ class Snapshot:
                     "zones that do not: a page's zone is told from its pfn here",
                 )
         return spans
+
+    @property
+    def block_order(self) -> int:
+        """Order of a page block, the unit that has a migrate type; that of a usual 64-bit PC where the log does not say."""
+        match = BLOCK_ORDER.search(self._blocks["pagetypeinfo"].text) if "pagetypeinfo" in self._blocks else None
+        return int(match[1]) if match else 9
 
     @cached_property
     def free_runs(self) -> tuple[Ints, Ints]:

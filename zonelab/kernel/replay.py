@@ -5,7 +5,7 @@ block that it says was taken, and look at the next snapshot: are the same blocks
 The blocks are kept by :class:`zonelab.machine.buddy.FreeArea`, the one that a simulated machine uses.
 
 Events that reach the buddy lists: Z takes a block out, D puts one back. F does so only for orders that never pass through
-the per-cpu lists (``pcp_allowed_order()``): 4 to 8, and 10. Compaction takes free blocks without any event
+the per-cpu lists (``pcp_allowed_order()``): above 3, but for huge pages; so 4 to 8, and 10, on a PC. Compaction takes free blocks without any event
 (``__isolate_free_page()``), so a stretch in which it moved pages cannot match in the zones that it worked on.
 """
 
@@ -29,8 +29,6 @@ from zonelab.machine.pages import MAX_ORDER, Run, expand
 
 COSTLY_ORDER = 3
 """Blocks up to this order pass through the per-cpu lists (``PAGE_ALLOC_COSTLY_ORDER``)."""
-HUGE_ORDER = 9
-"""So do blocks of this order, those of huge pages (``pageblock_order``)."""
 COMPACTION = re.compile(r"mm_compaction_begin zone_start=0x([0-9a-f]+) .*zone_end=0x([0-9a-f]+)")
 TAKEN = re.compile(r"mm_compaction_isolate_(?:free|migrate)pages .*nr_taken=(\d+)")
 
@@ -146,7 +144,7 @@ def _replay(recording: Recording) -> Iterator[Stretch]:
     events, snapshots = recording.events, recording.snapshots
     if not snapshots:
         raise BadFormat(f"{recording.name}: no snapshot in its log", None, "two or more")
-    operations = _Operations(events)
+    operations = _Operations(events, snapshots[0].block_order)
     areas = free_areas(snapshots[0])
     doubts = _doubts(snapshots[0], areas)
     for one, other in pairwise(snapshots):
@@ -188,11 +186,11 @@ class _Operations:
         rows: which events; `takes`: whether the event takes the block (else gives it back); `pfn`, `order`: the block.
     """
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: Events, huge_order: int) -> None:
         self.events = events
         rows = events.rows("ZDF")
         order = events.column("order", rows)
-        direct = (order > COSTLY_ORDER) & (order != HUGE_ORDER)
+        direct = (order > COSTLY_ORDER) & (order != huge_order)
         reach = (events.kind[rows] != ord("F")) | direct
         self.rows, self.order = rows[reach], order[reach]
         self.pfn = events.column("pfn", self.rows)

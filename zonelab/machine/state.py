@@ -88,7 +88,7 @@ class State:
         blocks = self.total_pages >> MAX_ORDER
         self.block_zone = np.zeros(blocks, np.uint16)
         self.node_of_block = np.zeros(blocks, np.uint8)
-        self.dirty = np.ones(blocks, bool)
+        self.dirty = np.zeros(blocks, bool)
         self.nodes: list[Node] = []
         self._zones: list[Zone | None] = []
         start = 0

@@ -27,7 +27,7 @@ START = "00-start-here.ipynb"
 
 
 def add_controls(parser: argparse.ArgumentParser, scenario: Any) -> None:
-    """One option for each control of a scenario: ``--private-mib 48``, ``--overcommit``, ``--policy corrected``."""
+    """One option for each control of a scenario: ``--web-mib 48``, ``--overcommit``, ``--policy corrected``."""
     for name, control in controls_of(scenario).items():
         option = "--" + name.replace("_", "-")
         label = getattr(control, "label", None) or name.replace("_", " ")

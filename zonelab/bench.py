@@ -256,17 +256,20 @@ def replay() -> Iterator[Row]:
 
 
 def story() -> Iterator[Row]:
-    from zonelab.story.tour import tour
+    """What one step costs where Python has to draw it: the frame, and the state of every block."""
+    from zonelab.story.tour import LARGE, SMALL, tour
 
-    history = tour.play()
-    count = len(history)
-    order = [*range(count), *range(count - 2, -1, -1)] * 5
+    for computer in (SMALL, LARGE):
+        history = tour.play(computer=computer)
+        order = [*range(len(history)), *range(len(history) - 2, -1, -1)]
 
-    def scrub() -> None:
-        for at in order:
-            history.frame(at)
+        def scrub(history: Any = history, order: Any = order) -> None:
+            for at in order:
+                history.frame(at)
+                history.blocks(at)
 
-    yield at_most("a step back or forward in a lab, in Python", seconds(scrub, 5) / len(order) * 1e3, "ms", 5)
+        took = seconds(scrub) / len(order)
+        yield at_most(f"a step back or forward in Python, {computer}", took * 1e3, "ms", 5)
 
 
 def notebooks() -> Iterator[Row]:

@@ -37,12 +37,12 @@ def test_tour_has_the_scenarios_sliders_as_options(capsys):
 def test_an_option_changes_the_story(capsys):
     main(["tour"])
     plain = capsys.readouterr().out
-    main(["tour", "--private-mib", "64"])
+    main(["tour", "--web-mib", "64"])
     assert capsys.readouterr().out != plain
 
 
 def test_a_wrong_value_is_one_clear_line(capsys):
-    assert main(["tour", "--private-mib", "-4"]) == 2
+    assert main(["tour", "--web-mib", "-4"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("zonelab: ")
     assert "-4" in error

@@ -181,7 +181,8 @@ def tenants(pages: Pages, blocks: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np
         used[here] = np.count_nonzero(part, axis=1)
         largest = part.max(axis=1)
         most[here] = largest
-        mixed = np.flatnonzero((part == largest[:, None]).sum(axis=1) != used[here])
+        alone = np.count_nonzero(part == largest[:, None], axis=1) == used[here]
+        mixed = np.flatnonzero(~alone & (largest > 0))
         for row in mixed.tolist():
             most[start + row] = np.bincount(part[row])[1:].argmax() + 1
     return used, most

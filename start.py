@@ -126,7 +126,7 @@ def test(arguments: "list[str]") -> int:
         ("lint", ["ruff", "check", "."]),
         ("format", ["ruff", "format", "--check", "."]),
         ("types", ["mypy"]),
-        ("no outputs in notebooks", ["nbstripout", "--verify", *notebooks]),
+        ("no outputs in notebooks", ["nbstripout", "--verify", "--keep-id", *notebooks]),
         ("tests", ["pytest", *arguments]),
     ]
     failed = []

@@ -7,12 +7,12 @@
 ``pagetypeinfo``        ``/proc/pagetypeinfo``: ``parse(text)`` only, a simulated machine has no migrate types
 ``Recording``           one experiment on a real kernel: events and snapshots
 ``replay_path``         replay a recording, or a folder of them, from snapshot to snapshot
-``recordings()``        the recordings that come with zonelab
+``recordings()``        the recordings that come with zonelab; ``recorded(name)``: one of them
 ======================= ================================================================================
 """
 
 from zonelab.kernel import buddyinfo, numactl, pagetypeinfo, zoneinfo
-from zonelab.kernel.recording import Recording, recordings
+from zonelab.kernel.recording import Recording, recorded, recordings
 from zonelab.kernel.replay import Stretch, bench_replay, replay, replay_path, summary
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "buddyinfo",
     "numactl",
     "pagetypeinfo",
+    "recorded",
     "recordings",
     "replay",
     "replay_path",

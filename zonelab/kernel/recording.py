@@ -231,6 +231,18 @@ def recordings() -> list[Path]:
     return sorted(inner for inner in root.glob("*/*") if is_recording(inner))
 
 
+def recorded(name: str) -> Path:
+    """One of those, by its name: ``recorded("numa4/e2_containers")``.
+
+    Raises:
+        BadRequest: there is none of this name.
+    """
+    names = [f"{path.parent.name}/{path.name}" for path in recordings()]
+    if name not in names:
+        raise BadRequest(f"no recording {name!r} comes with zonelab; there are {', '.join(names)}")
+    return recordings()[names.index(name)]
+
+
 def read_log(data: bytes, source: str) -> list[Snapshot]:
     """The snapshots of a recorder's log."""
     text = data.decode(errors="replace")

@@ -5,9 +5,9 @@ block that it says was taken, and look at the next snapshot: are the same blocks
 The blocks are kept by :class:`zonelab.machine.buddy.FreeArea`, the one that a simulated machine uses.
 
 Events that reach the buddy lists: Z takes a block out, D puts one back. F does so only for orders that never pass through
-the per-cpu lists (``pcp_allowed_order()``): all above 3, except that of huge pages; on a PC, 4 to 8 and 10. Compaction takes free blocks
-without any event (``__isolate_free_page()``), so a stretch in which it moved pages cannot match in the zones that it
-worked on.
+the per-cpu lists (``pcp_allowed_order()``): all above 3, except that of huge pages; on a PC, 4 to 8
+and 10. Compaction takes free blocks without any event (``__isolate_free_page()``), so a stretch in which it moved pages
+cannot match in the zones that it worked on.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def _runs(runs: list[tuple[int, int]]) -> str:
 def _split(d: dict[str, Any]) -> str:
     if d["from_order"] == d["order"]:
         return f"zone {d['zone']}: the head of its order-{d['order']} list is pfn {d['pfn']:,}, no split needed"
-    back = "+".join(str(1 << o) for o in range(d["order"], d["from_order"]))
+    back = " + ".join(str(1 << o) for o in range(d["order"], d["from_order"]))
     return (
         f"zone {d['zone']}: nothing free below order {d['from_order']}; that block is split, "
         f"pfn {d['pfn']:,} taken, {back} pages go back to the lists"

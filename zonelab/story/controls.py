@@ -28,7 +28,9 @@ class Slider:
         """The value if it lies on the slider, else BadRequest."""
         number = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
         if not number or not self.min <= value <= self.max or (value - self.min) % self.step:
-            raise BadRequest(f"{name} = {value!r}: it goes from {self.min} to {self.max} {self.unit} in steps of {self.step}")
+            raise BadRequest(
+                f"{name} = {value!r}: it goes from {self.min} to {self.max} {self.unit} in steps of {self.step}"
+            )
         return int(value)
 
     def as_json(self) -> dict[str, Any]:

@@ -53,7 +53,9 @@ class Scenario:
         self.controls: dict[str, Control] = {}
         for name, parameter in inspect.signature(story).parameters.items():
             if not isinstance(parameter.default, Slider | Toggle | Choice):
-                raise BadRequest(f"parameter {name} of {story.__name__} needs a Slider, a Toggle or a Choice as its default")
+                raise BadRequest(
+                    f"parameter {name} of {story.__name__} needs a Slider, a Toggle or a Choice as its default"
+                )
             self.controls[name] = parameter.default
 
     def __repr__(self) -> str:
@@ -67,7 +69,9 @@ class Scenario:
         """
         unknown = given.keys() - self.controls.keys()
         if unknown:
-            raise BadRequest(f"{self.title!r} has no control {', '.join(sorted(unknown))}; it has {', '.join(self.controls)}")
+            raise BadRequest(
+                f"{self.title!r} has no control {', '.join(sorted(unknown))}; it has {', '.join(self.controls)}"
+            )
         return {name: control.check(name, given.get(name, control.value)) for name, control in self.controls.items()}
 
     def play(self, **given: Any) -> History:
@@ -87,6 +91,25 @@ class Scenario:
                 history.add(now.machine, f"Here the story ends: {problem}.", problem=True)
                 return history
             history.add(now.machine, now.text)
+
+    def at(self, number: int, **given: Any) -> Machine:
+        """The machine as it is at a step (from 0): the story is run up to there.
+
+        Raises:
+            BadRequest: the story has no such step with these values.
+        """
+        steps = self.story(**self.values(given))
+        now: Step | None = None
+        reached = -1
+        try:
+            for reached, now in enumerate(steps):  # noqa: B007
+                if reached == number:
+                    break
+        except (BadRequest, OutOfMemory):
+            reached += 1  # the step that says why the story ends
+        if now is None or reached != number:
+            raise BadRequest(f"{self.title!r} has no step {number}; with these values its steps are 0 to {reached}")
+        return now.machine
 
 
 def scenario(title: str) -> Callable[[Callable[..., Iterator[Step]]], Scenario]:

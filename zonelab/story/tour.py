@@ -7,15 +7,16 @@ Claims met on the way: C1 (zones for containers), C2 (nothing is allocated befor
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from zonelab.errors import OutOfMemory
 from zonelab.machine import Machine
-from zonelab.machine.pages import MIB
+from zonelab.machine.pages import BLOCK, MIB
 from zonelab.machine.zone import Zone
 from zonelab.story.controls import Choice, Slider, Toggle
 from zonelab.story.scenario import Step, scenario, step
 
-SMALL, LARGE = "2 nodes of 128 MiB", "4 nodes of 16 GiB"
+SMALL, LARGE = "2 nodes of 128 MiB", "4 nodes of 16 GiB, all sizes × 16"
 
 
 def size(pages: int) -> str:
@@ -25,21 +26,22 @@ def size(pages: int) -> str:
 
 
 def room(zone: Zone) -> str:
-    return f"{size(zone.pages)}, {len(zone.blocks)} block{'s' * (len(zone.blocks) != 1)} of 4 MiB from pfn {int(zone.blocks[0]) * 1024:,}"
+    count = len(zone.blocks)
+    return f"{size(zone.pages)}, {count} block{'s' * (count != 1)} of 4 MiB from pfn {int(zone.blocks[0]) * BLOCK:,}"
 
 
 @scenario("Who gets which memory?")
 def tour(
-    web_mib: Slider | int = Slider(4, 64, 4, 24, "web, private"),
-    db_mib: Slider | int = Slider(4, 64, 4, 16, "db, private"),
-    shared_mib: Slider | int = Slider(4, 32, 4, 8, "shared by web and db"),
-    borrow: Toggle | bool = Toggle(True, "web may borrow from the main zone"),
-    computer: Choice | str = Choice((SMALL, LARGE), SMALL, "machine"),
+    web_mib: Any = Slider(4, 64, 4, 24, "web, private"),
+    db_mib: Any = Slider(4, 64, 4, 16, "db, private"),
+    shared_mib: Any = Slider(4, 32, 4, 8, "shared by web and db"),
+    borrow: Any = Toggle(True, "web may borrow"),
+    computer: Any = Choice((SMALL, LARGE), SMALL, "machine"),
 ) -> Iterator[Step]:
     """Two containers share a machine; one outgrows its zone, one moves, one leaves."""
     large = computer == LARGE
-    times = 128 if large else 1  # the large machine has nodes 128 times as big, and everything on it is that much bigger
-    machine = Machine(nodes=4 if large else 2, node_mib=128 * times)
+    times = 16 if large else 1
+    machine = Machine(nodes=4 if large else 2, node_mib=16384 if large else 128)
     main = machine.nodes[0].main
     yield step(
         machine,
@@ -47,8 +49,8 @@ def tour(
         f"its main zone, made of {len(main.blocks):,} blocks of 4 MiB.",
     )
 
-    web = machine.container("web", private_mib=int(web_mib) * times)
-    db = machine.container("db", private_mib=int(db_mib) * times)
+    web = machine.container("web", private_mib=web_mib * times)
+    db = machine.container("db", private_mib=db_mib * times)
     assert web.private is not None and db.private is not None
     yield step(
         machine,
@@ -56,7 +58,7 @@ def tour(
         f"{room(web.private)}; db.private is {room(db.private)}.",
     )
 
-    pair = machine.container_set("pair", [web, db], shared_mib=int(shared_mib) * times)
+    pair = machine.container_set("pair", [web, db], shared_mib=shared_mib * times)
     assert pair.shared is not None
     yield step(
         machine,
@@ -97,7 +99,8 @@ def tour(
     yield step(
         machine,
         f"The base in db reads a library of {size(library.pages)} through a private mapping. The pages are page cache, which "
-        f"others may use too, so all {read.new:,} go to {machine.zone_of(pfn)}, the first at pfn {pfn:,}. db came first and is charged.",
+        f"others may use too, so all {read.new:,} go to {machine.zone_of(pfn)}, the first at pfn {pfn:,}. "
+        f"db came first and is charged.",
     )
 
     again = machine.mmap(server, file=library, name="library")
@@ -110,7 +113,10 @@ def tour(
 
     store = machine.mmap(base, pages=db.private.pages // 2, name="store")
     machine.touch(store, 0, store.pages)
-    yield step(machine, f"db writes {size(store.pages)} of its own, into {machine.zone_of(int(store.table[0]))}: web's zone is not touched.")
+    yield step(
+        machine,
+        f"db writes {size(store.pages)} of its own, into {machine.zone_of(int(store.table[0]))}: web's zone is not touched.",
+    )
 
     if borrow:
         web.borrow = (main,)
@@ -140,15 +146,16 @@ def tour(
             break
         yield step(
             machine,
-            f"web moves to node 1. It needs a new zone of {plan.blocks:,} blocks there, and every page copied: {plan.pages // 2:,} of "
-            f"{plan.pages:,} are over, each at a new pfn. {plan.stayed:,} pages stay on node 0, because they are shared with db.",
+            f"web moves to node 1. It needs a new zone of {plan.blocks:,} blocks there, and every page copied: "
+            f"{plan.pages // 2:,} of {plan.pages:,} are over, each at a new pfn. {plan.stayed:,} pages stay on "
+            f"node 0, because they are shared with db.",
         )
         for _ in steps:
             pass
         yield step(
             machine,
-            f"The move is done: {plan.pages:,} pages, {size(plan.pages)}, were copied, and the old zone is merged into the main zone. "
-            f"By our cost model it has paid when each page was touched {plan.break_even:.0f} times from its new, nearer node.",
+            f"The move is done: {plan.pages:,} pages, {size(plan.pages)}, were copied, and the old zone is merged into the "
+            f"main zone. By our cost model it pays once each page is touched {plan.break_even:.0f} times from the nearer node.",
         )
 
     orphan = db.private

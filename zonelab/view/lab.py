@@ -1,0 +1,135 @@
+"""The lab: a story with its sliders, its memory map and its steps, as a Jupyter widget.
+
+This side plays the story and answers questions about single blocks and pages; the picture and the steps are in the
+browser (``map.js``, ``lab.js``), which has all frames of the story and needs no kernel to go back and forth in it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from zonelab.errors import BadRequest
+from zonelab.story import Control, History, Scenario
+from zonelab.view.inspect import block_view, page_view
+from zonelab.view.palette import PALETTE
+
+HERE = Path(__file__).parent
+INSTRUMENTS = ("why", "free", "zones", "charges", "interference")
+
+
+class Lab(anywidget.AnyWidget):
+    """A story to play with: ``Lab(tour)`` in the last line of a cell.
+
+    Each parameter of the story is a trait of the same name, and so is ``step``, counted from 1 as it is shown; ``observe``,
+    ``link`` and ``interactive`` work with them. Setting one plays the story again and stays at the same step.
+
+    Args:
+        scenario: the story.
+        show: instruments beside the map, of "why", "free", "zones", "charges", "interference".
+        step: where to start.
+        values: the story's parameters, where they should differ from their defaults.
+
+    Raises:
+        BadRequest: an unknown parameter or instrument, or a value that it cannot have; nothing is changed.
+    """
+
+    _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("map.js", "lab.js"))
+    _css = HERE / "lab.css"
+
+    story = traitlets.Dict().tag(sync=True)
+    frames = traitlets.Bytes(b"").tag(sync=True)
+    controls: Any = traitlets.List().tag(sync=True)
+    values = traitlets.Dict().tag(sync=True)
+    step = traitlets.Int(1).tag(sync=True)
+    show: Any = traitlets.List().tag(sync=True)
+    palette = traitlets.Dict(PALETTE).tag(sync=True)
+
+    def __init__(
+        self, scenario: Scenario, show: tuple[str, ...] = INSTRUMENTS[:4], step: int = 1, **values: Any
+    ) -> None:
+        unknown = [name for name in show if name not in INSTRUMENTS]
+        if unknown:
+            raise BadRequest(f"no instrument {', '.join(unknown)}; there are {', '.join(INSTRUMENTS)}")
+        self.scenario = scenario
+        self.history: History = scenario.play(**values)
+        self._playing = False
+        start = scenario.values(values)
+        header, frames = self.history.payload()
+        super().__init__(
+            story=header,
+            frames=frames,
+            controls=[_control(name, control) for name, control in scenario.controls.items()],
+            values=start,
+            step=step,
+            show=list(show),
+        )
+        self.add_traits(**{name: traitlets.Any(start[name]) for name in scenario.controls})
+        self.observe(self._parameter_set, list(scenario.controls))
+        self.observe(self._values_set, "values")
+        self.on_msg(self._asked)
+
+    @traitlets.validate("step")
+    def _step_in_story(self, proposal: Any) -> int:
+        return max(1, min(int(proposal["value"]), len(self.history)))
+
+    @traitlets.validate("values")
+    def _values_of_story(self, proposal: Any) -> dict[str, Any]:
+        return self.scenario.values(proposal["value"])
+
+    def _parameter_set(self, change: Any) -> None:
+        """A parameter was set from Python."""
+        if not self._playing:
+            try:
+                self.values = {**self.values, change["name"]: change["new"]}
+            except BadRequest:
+                self._playing = True  # put the old value back without playing again
+                setattr(self, change["name"], self.values[change["name"]])
+                self._playing = False
+                raise
+
+    def _values_set(self, change: Any) -> None:
+        """New values, from Python or from the browser: play, and send all frames in one message."""
+        self._playing = True
+        try:
+            for name, value in change["new"].items():
+                setattr(self, name, value)
+            self.history = self.scenario.play(**change["new"])
+            header, frames = self.history.payload()
+            with self.hold_sync():
+                self.story, self.frames = header, frames
+                self.step = self.step
+        finally:
+            self._playing = False
+
+    def _asked(self, _: Any, content: dict[str, Any], __: Any) -> None:
+        """The browser wants to see the pages of a block, or all about a page."""
+        try:
+            machine = self.scenario.at(int(content["step"]) - 1, **self.values)
+            if content["kind"] == "block":
+                answer, buffers = block_view(machine, int(content["block"]))
+            else:
+                answer, buffers = page_view(machine, int(content["pfn"])), []
+        except (BadRequest, KeyError, TypeError, ValueError) as problem:
+            answer, buffers = {"problem": str(problem)}, []
+        self.send({**content, **answer}, buffers)
+
+    def text(self) -> str:
+        """The story in words."""
+        return self.history.text()
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """Beside the widget itself its text twin, for places where widgets cannot run."""
+        bundle = super()._repr_mimebundle_(**options)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        if data is not None:
+            data["text/plain"] = f"{self.history.title}\n{self.text()}"
+        return bundle
+
+
+def _control(name: str, control: Control) -> dict[str, Any]:
+    label = control.label or name.replace("_", " ")
+    return {"name": name, "label": label, "value": control.value, **control.as_json()}

@@ -56,7 +56,8 @@ class Jupyter:
         }  # fmt: skip
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.port={self.port}",
                    "--ServerApp.port_retries=0", "--IdentityProvider.token=test", f"--ServerApp.root_dir={self.folder}",
-                   "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]  # fmt: skip
+                   "--LabApp.expose_app_in_browser=True",
+                   "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]  # fmt: skip
         self.log = (folder / "server.log").open("w")
         self.server = subprocess.Popen(command, env=environment, stdout=self.log, stderr=self.log)
         end = time.monotonic() + 90

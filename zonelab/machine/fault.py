@@ -24,7 +24,7 @@ import numpy as np
 
 from zonelab.errors import OutOfMemory
 from zonelab.machine.memory import ABSENT, SWAP, VMA, ZERO, Entries, Mapping
-from zonelab.machine.pages import DIRTY, PINNED, SWAPPABLE, Pfns, Run, expand
+from zonelab.machine.pages import DIRTY, MAX_ORDER, PINNED, SWAPPABLE, Pfns, Run, expand
 from zonelab.machine.policy import Kind
 from zonelab.machine.reclaim import reclaim_owner, reclaim_zone
 
@@ -224,6 +224,7 @@ def _use(m: State, task: Task, entries: Entries, dirty: bool) -> None:
     if not len(pfns):
         return
     m.lru.used(m, pfns)
+    m.dirty[pfns >> MAX_ORDER] = True
     if dirty:
         m.pages.flags[pfns] |= DIRTY
     if m.rule.follows_touches:

@@ -26,7 +26,7 @@ class Slider:
 
     def check(self, name: str, value: Any) -> int:
         """The value if it lies on the slider, else BadRequest."""
-        number = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and value % 1 == 0
         if not number or not self.min <= value <= self.max or (value - self.min) % self.step:
             raise BadRequest(
                 f"{name} = {value!r}: it goes from {self.min} to {self.max} {self.unit} in steps of {self.step}"

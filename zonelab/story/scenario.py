@@ -15,7 +15,8 @@ Its parameters become controls. The same object runs in a lab, in a test, in the
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,7 @@ class Scenario:
         controls: name → Slider, Toggle or Choice, in the order of the signature.
     """
 
-    def __init__(self, title: str, story: Callable[..., Iterator[Step]]) -> None:
+    def __init__(self, title: str, story: Callable[..., Generator[Step, None, None]]) -> None:
         self.title, self.story = title, story
         self.__doc__ = story.__doc__
         self.__name__ = story.__name__
@@ -92,8 +93,11 @@ class Scenario:
                 return history
             history.add(now.machine, now.text)
 
-    def at(self, number: int, **given: Any) -> Machine:
-        """The machine as it is at a step (from 0): the story is run up to there.
+    @contextmanager
+    def at(self, number: int, **given: Any) -> Iterator[Machine]:
+        """``with tour.at(4) as machine``: the machine as it is at a step (from 0), the story waiting there.
+
+        A context, because a story that is dropped half way calls off what it was about to do, a move for one.
 
         Raises:
             BadRequest: the story has no such step with these values.
@@ -109,9 +113,12 @@ class Scenario:
             reached += 1  # the step that says why the story ends
         if now is None or reached != number:
             raise BadRequest(f"{self.title!r} has no step {number}; with these values its steps are 0 to {reached}")
-        return now.machine
+        try:
+            yield now.machine
+        finally:
+            steps.close()
 
 
-def scenario(title: str) -> Callable[[Callable[..., Iterator[Step]]], Scenario]:
+def scenario(title: str) -> Callable[[Callable[..., Generator[Step, None, None]]], Scenario]:
     """Make a scenario of a generator function."""
     return lambda story: Scenario(title, story)

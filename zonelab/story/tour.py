@@ -6,7 +6,7 @@ Claims met on the way: C1 (zones for containers), C2 (nothing is allocated befor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from zonelab.errors import OutOfMemory
@@ -37,7 +37,7 @@ def tour(
     shared_mib: Any = Slider(4, 32, 4, 8, "shared by web and db"),
     borrow: Any = Toggle(True, "web may borrow"),
     computer: Any = Choice((SMALL, LARGE), SMALL, "machine"),
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """Two containers share a machine; one outgrows its zone, one moves, one leaves."""
     large = computer == LARGE
     times = 16 if large else 1

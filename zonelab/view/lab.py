@@ -108,11 +108,11 @@ class Lab(anywidget.AnyWidget):
     def _asked(self, _: Any, content: dict[str, Any], __: Any) -> None:
         """The browser wants to see the pages of a block, or all about a page."""
         try:
-            machine = self.scenario.at(int(content["step"]) - 1, **self.values)
-            if content["kind"] == "block":
-                answer, buffers = block_view(machine, int(content["block"]))
-            else:
-                answer, buffers = page_view(machine, int(content["pfn"])), []
+            with self.scenario.at(int(content["step"]) - 1, **self.values) as machine:
+                if content["kind"] == "block":
+                    answer, buffers = block_view(machine, int(content["block"]))
+                else:
+                    answer, buffers = page_view(machine, int(content["pfn"])), []
         except (BadRequest, KeyError, TypeError, ValueError) as problem:
             answer, buffers = {"problem": str(problem)}, []
         self.send({**content, **answer}, buffers)

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from zonelab.errors import OutOfMemory
+from zonelab.errors import BadRequest, OutOfMemory
 from zonelab.machine.memory import ABSENT, SWAP, VMA, ZERO, Entries, Mapping
 from zonelab.machine.pages import DIRTY, MAX_ORDER, PINNED, SWAPPABLE, Pfns, Run, expand
 from zonelab.machine.policy import Kind
@@ -338,7 +338,10 @@ def allocate(
         OutOfMemory: nothing above the min watermarks, and nothing to reclaim.
     """
     account = task.container
-    zones = m.policy.zonelist(m, task, kind, vma, file)
+    try:
+        zones = m.policy.zonelist(m, task, kind, vma, file)
+    except BadRequest as problem:  # a zone that was to be made on first need (C3) finds no room
+        _out_of_memory(m, account, want, (), cause, f"its zone, due on first need, cannot be made: {problem}")
     route = m.emit(
         "route", cause, what=_WHAT[kind], account=account.name, policy=m.policy.name, zones=[z.name for z in zones]
     )
@@ -366,7 +369,6 @@ def allocate(
             some = 1 if kind == "cache" or m.swap.pages else want
             return _take(m, zone, some, "min", zone.min, route)
     _out_of_memory(m, account, want, zones, route)
-    raise AssertionError  # not reached
 
 
 _WHAT = {
@@ -397,9 +399,13 @@ def _reclaim(m: State, zone: Zone, account: Container, route: int | None) -> boo
     return zone.room > 0
 
 
-def _out_of_memory(m: State, account: Container, want: int, zones: tuple[Zone, ...], route: int | None) -> None:
+def _out_of_memory(
+    m: State, account: Container, want: int, zones: tuple[Zone, ...], route: int | None, why: str = ""
+) -> NoReturn:
     tried = [(z.name, z.free_pages, z.min, z.low) for z in zones]
-    if zones:
+    if why:
+        pass
+    elif zones:
         why = "reclaim found nothing to take back there"
         if not m.swap.pages:
             why += ": there is no swap, so anonymous memory has to stay"

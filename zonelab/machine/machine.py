@@ -64,7 +64,7 @@ class Machine(State):
 
     def zonelist(self, vma: VMA, write: bool = True) -> Zonelist:
         """The zonelist that a fault on this VMA would use for the page it ends up with (C3)."""
-        refuse.living(self, vma, "VMA", vma.name)
+        refuse.living(self, vma, "VMA")
         kind: Kind
         if vma.file is None:
             kind = "anon"
@@ -132,12 +132,7 @@ class Machine(State):
         refuse.new_name(self, name)
         if not members:
             raise BadRequest(f"set {name} has no members; give it at least one container")
-        for member in members:
-            refuse.living(self, member, "container", member.name)
-            if member.set is not None:
-                raise BadRequest(
-                    f"container {member.name} is in set {member.set.name} already; a container is in one set at most"
-                )
+        refuse.new_members(self, members)
         node = members[0].node if node is None else node
         refuse.known_node(self, node)
         pages = refuse.size(self, shared_mib, "a shared zone", zero=True)
@@ -165,7 +160,7 @@ class Machine(State):
     def task(self, container: Container | None = None, name: str | None = None, node: int | None = None) -> Task:
         """A new task in a container (None: root), running on `node` (the container's)."""
         container = container or self.root
-        refuse.living(self, container, "container", container.name)
+        refuse.living(self, container, "container")
         node = container.node if node is None else node
         refuse.known_node(self, node)
         task = Task(self._next_pid, name or f"{container.name}.{self._next_pid}", container, node)
@@ -177,7 +172,7 @@ class Machine(State):
 
     def fork(self, task: Task, name: str | None = None) -> Task:
         """A child with a copy of the page tables: all pages are shared until one of the two writes (``copy_page_range()``)."""
-        refuse.living(self, task, "task", task.name)
+        refuse.living(self, task, "task")
         child = Task(self._next_pid, name or f"{task.container.name}.{self._next_pid}", task.container, task.node)
         self._next_pid += 1
         for vma in task.vmas:
@@ -199,7 +194,7 @@ class Machine(State):
         are orphans, and are merged into the main zone at once, or later with ``merge`` if `merge` is False (C15). The last
         member of a set takes the set's shared zone with it.
         """
-        refuse.living(self, who, "task" if isinstance(who, Task) else "container", who.name)
+        refuse.living(self, who, "task" if isinstance(who, Task) else "container")
         if who is self.root:
             raise BadRequest("root cannot exit: it is the account of everything outside of a container")
         before = self._free()
@@ -307,6 +302,8 @@ class Machine(State):
         """A file of so many pages or MiB; none of it is in memory. `tmpfs`: it has no disk behind it, only swap."""
         if any(file.name == name for file in self.files):
             raise BadRequest(f"there is a file {name!r} already; choose another name, or unlink it first")
+        if mount is not None:
+            refuse.living(self, mount, "mount")
         count = refuse.pages(self, pages, mib, "a file")
         mapping = self._mapping("shmem" if tmpfs else "file", name, count)
         mapping.mount = mount
@@ -331,9 +328,9 @@ class Machine(State):
             shared: ``MAP_SHARED``; else ``MAP_PRIVATE``.
             offset: first page of the file.
         """
-        refuse.living(self, task, "task", task.name)
+        refuse.living(self, task, "task")
         if file is not None:
-            refuse.living(self, file, "file", file.name)
+            refuse.living(self, file, "file")
             if not 0 <= offset < file.pages:
                 raise BadRequest(f"offset {offset} lies outside of {file.name}, which has pages 0 to {file.pages - 1}")
             if pages is None and mib is None:
@@ -366,7 +363,7 @@ class Machine(State):
         Raises:
             OutOfMemory: part of the way; the pages before it are there.
         """
-        refuse.living(self, vma, "VMA", vma.name)
+        refuse.living(self, vma, "VMA")
         refuse.page_range(self, offset, pages, vma.pages, f"{vma.name} of {vma.task.name}")
         return fault.touch(self, vma, offset, pages, write)
 
@@ -380,7 +377,7 @@ class Machine(State):
 
     def discard(self, vma: VMA, offset: int = 0, pages: int = 1) -> int:
         """Take pages out of the page table and free those that nobody else uses (``MADV_DONTNEED``); returns pages freed."""
-        refuse.living(self, vma, "VMA", vma.name)
+        refuse.living(self, vma, "VMA")
         refuse.page_range(self, offset, pages, vma.pages, f"{vma.name} of {vma.task.name}")
         freed = self._unmap(vma, offset, pages)
         self.emit("discard", task=vma.task.name, vma=vma.name, page=offset, pages=pages, freed=freed)
@@ -388,12 +385,12 @@ class Machine(State):
 
     def munmap(self, vma: VMA) -> int:
         """Give up a mapping; returns the pages freed. The page cache stays."""
-        refuse.living(self, vma, "VMA", vma.name)
+        refuse.living(self, vma, "VMA")
         return self._drop_vma(vma)
 
     def unlink(self, file: Mapping) -> int:
         """Delete a file that nobody maps, and its pages; returns the pages freed."""
-        refuse.living(self, file, "file", file.name)
+        refuse.living(self, file, "file")
         if file.vmas:
             raise BadRequest(
                 f"{file.name} is mapped by {', '.join(sorted({v.task.name for v in file.vmas}))}; unmap it first"
@@ -405,7 +402,7 @@ class Machine(State):
 
     def pin(self, vma: VMA, offset: int = 0, pages: int = 1, pinned: bool = True) -> None:
         """Pin resident pages, as a device that reads them does (``pin_user_pages()``): neither reclaimed nor moved."""
-        refuse.living(self, vma, "VMA", vma.name)
+        refuse.living(self, vma, "VMA")
         refuse.page_range(self, offset, pages, vma.pages, f"{vma.name} of {vma.task.name}")
         pfns = vma.table[offset : offset + pages]
         if (pfns < 0).any():
@@ -453,7 +450,7 @@ class Machine(State):
 
     def dentries(self, task: Task, count: int) -> range:
         """`task` looks up `count` names: dentries are made for them; returns their ids."""
-        refuse.living(self, task, "task", task.name)
+        refuse.living(self, task, "task")
         if count < 1:
             raise BadRequest(f"{count} dentries: it must be at least 1")
         return self._dentries.add(self, task, count)
@@ -470,8 +467,8 @@ class Machine(State):
         return self._dentries.shrink(self, zone, pages, reach)
 
     def _io(self, task: Task, file: Mapping, offset: int, pages: int, write: bool) -> fault.Touched:
-        refuse.living(self, task, "task", task.name)
-        refuse.living(self, file, "file", file.name)
+        refuse.living(self, task, "task")
+        refuse.living(self, file, "file")
         refuse.page_range(self, offset, pages, file.pages, file.name)
         return fault.file_io(self, task, file, offset, pages, write)
 

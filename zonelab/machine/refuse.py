@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from zonelab.errors import BadRequest
-from zonelab.machine.container import Container, Task
+from zonelab.machine.container import Container, Mount, Task
 from zonelab.machine.memory import VMA, Mapping
 from zonelab.machine.pages import pages_of_mib
 from zonelab.machine.state import State
@@ -19,7 +19,7 @@ from zonelab.machine.zone import Zone
 
 
 def can_move(m: State, who: Container | Task, node: int) -> None:
-    living(m, who, "task" if isinstance(who, Task) else "container", who.name)
+    living(m, who, "task" if isinstance(who, Task) else "container")
     known_node(m, node)
     if who is m.root:
         raise BadRequest("root cannot be moved: it has no zone and no node of its own")
@@ -27,21 +27,45 @@ def can_move(m: State, who: Container | Task, node: int) -> None:
         raise BadRequest(f"{who.name} is on node {node} already; choose another of the nodes 0 to {len(m.nodes) - 1}")
 
 
+def whole(number: Any) -> bool:
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
+
+
 def known_node(m: State, node: int) -> None:
-    if not isinstance(node, int | np.integer) or not 0 <= node < len(m.nodes):
-        raise BadRequest(f"there is no node {node}; this machine has nodes 0 to {len(m.nodes) - 1}")
+    if not whole(node) or not 0 <= node < len(m.nodes):
+        raise BadRequest(f"there is no node {node!r}; this machine has nodes 0 to {len(m.nodes) - 1}")
 
 
-def living(m: State, thing: Any, what: str, name: str) -> None:
-    known: bool = getattr(thing, "alive", False)
-    if known and isinstance(thing, Container):
-        known = thing.id < len(m.accounts) and m.accounts[thing.id] is thing
-    elif known and isinstance(thing, Mapping):
-        known = thing.id < len(m.mappings) and m.mappings[thing.id] is thing
-    elif known:
-        known = (thing.task if isinstance(thing, VMA) else thing) in m.tasks
+KINDS: dict[str, Any] = {"container": Container, "task": Task, "VMA": VMA, "file": Mapping, "mount": Mount}
+
+
+def living(m: State, thing: Any, what: str) -> None:
+    """`thing` is a `what` (a key of KINDS) of this machine, and still there."""
+    if not isinstance(thing, KINDS[what]):
+        raise BadRequest(f"{thing!r} is not a {what}; give one that this machine has made")
+    known: bool = getattr(thing, "alive", True)
+    if isinstance(thing, Container):
+        known &= thing.id < len(m.accounts) and m.accounts[thing.id] is thing
+    elif isinstance(thing, Mapping):
+        known &= thing.id < len(m.mappings) and m.mappings[thing.id] is thing
+    elif isinstance(thing, Mount):
+        known &= thing in m.mounts
+    else:
+        known &= (thing.task if isinstance(thing, VMA) else thing) in m.tasks
     if not known:
-        raise BadRequest(f"{what} {name} is gone, or belongs to another machine; make a new one")
+        raise BadRequest(f"{what} {thing.name} is gone, or belongs to another machine; make a new one")
+
+
+def new_members(m: State, members: Sequence[Container]) -> None:
+    for at, member in enumerate(members):
+        living(m, member, "container")
+        if member is m.root or member in members[:at]:
+            why = "stands for everything outside of containers" if member is m.root else "is named twice"
+            raise BadRequest(f"{member.name} cannot be a member: it {why}")
+        if member.set is not None:
+            raise BadRequest(
+                f"container {member.name} is in set {member.set.name} already; a container is in one set at most"
+            )
 
 
 def known(m: State, zone: Zone) -> None:
@@ -78,22 +102,27 @@ def new_name(m: State, name: str) -> None:
 
 
 def size(m: State, mib: float, what: str, zero: bool = False) -> int:
-    if not isinstance(mib, int | float | np.number) or not np.isfinite(mib) or mib < 0 or (mib == 0 and not zero):
-        raise BadRequest(f"{what} of {mib} MiB: the size must be {'0 or more' if zero else 'more than 0'}, in MiB")
+    number = isinstance(mib, int | float | np.number) and not isinstance(mib, bool)
+    if not number or not np.isfinite(mib) or mib < 0 or (mib == 0 and not zero):
+        raise BadRequest(f"{what} of {mib!r} MiB: the size must be {'0 or more' if zero else 'more than 0'}, in MiB")
     return pages_of_mib(float(mib))
 
 
 def pages(m: State, pages: int | None, mib: float | None, what: str) -> int:
     if (pages is None) == (mib is None):
         raise BadRequest(f"{what} needs a length: give pages or mib, one of the two")
-    count = size(m, mib, what) if mib is not None else pages
-    if not isinstance(count, int | np.integer) or not 1 <= count < 2**31:
+    count: Any = size(m, mib, what) if mib is not None else pages
+    if not whole(count) or not 1 <= count < 2**31:
         raise BadRequest(f"{what} of {count} pages: it must have at least 1 page, and less than {2**31:,}")
     return int(count)
 
 
 def page_range(m: State, offset: int, pages: int, length: int, what: str) -> None:
-    if pages < 1 or offset < 0 or offset + pages > length:
+    if not whole(offset) or not whole(pages):
+        raise BadRequest(f"{pages!r} pages from page {offset!r}: both must be whole numbers")
+    if pages < 1:
+        raise BadRequest(f"{pages} pages of {what}: it must be at least 1, and at most {length - max(0, offset)}")
+    if offset < 0 or offset + pages > length:
         raise BadRequest(
             f"pages {offset} to {offset + pages - 1} are not all inside {what}, which has pages 0 to {length - 1}"
         )

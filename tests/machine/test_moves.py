@@ -1,0 +1,153 @@
+"""A move, page by page: nothing but the frame changes; what cannot go is told apart; calling it off loses nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zonelab.errors import BadRequest
+from zonelab.machine import BLOCK, Machine
+
+
+def contents(machine):
+    """What every page in memory holds and who pays: (mapping, index, owner) of each, without where it lies."""
+    pages = machine.pages
+    used = np.flatnonzero(pages.owner)
+    return sorted(
+        zip(pages.mapping[used].tolist(), pages.index[used].tolist(), pages.owner[used].tolist(), strict=True)
+    )
+
+
+def tables(machine):
+    """Every page table entry, as the content that it leads to."""
+    out = []
+    for task in machine.tasks:
+        for vma in task.vmas:
+            for entry in vma.table.tolist():
+                at = (int(machine.pages.mapping[entry]), int(machine.pages.index[entry])) if entry >= 0 else entry
+                out.append((task.name, vma.name, at))
+    return out
+
+
+def ages(machine):
+    used = np.flatnonzero(machine.pages.owner)
+    return sorted(machine.pages.stamp[used].tolist())
+
+
+class Busy:
+    """web with a heap, a forked child, a shared library, and a pinned page; db uses the library, too."""
+
+    def __init__(self, pages=900, pinned=3):
+        m = self.m = Machine(nodes=2, node_mib=32)
+        self.web, self.db = m.container("web", private_mib=8), m.container("db", private_mib=4)
+        m.container_set("pair", [self.web, self.db], shared_mib=4)
+        self.server, self.base = m.task(self.web, "server"), m.task(self.db, "base")
+        self.heap = m.mmap(self.server, pages=pages, name="heap")
+        m.touch(self.heap, 0, pages)
+        self.child = m.fork(self.server, "child")
+        m.touch(self.child.vmas[0], 0, pages // 3)
+        libc = m.file("libc", pages=200)
+        for task in (self.server, self.base):
+            m.touch(m.mmap(task, file=libc), 0, 150, write=False)
+        if pinned:
+            m.pin(self.heap, 500, pinned)
+
+
+def test_every_page_that_can_go_has_gone_and_is_the_same():
+    busy = Busy()
+    m = busy.m
+    before, where, old = contents(m), tables(m), ages(m)
+    plan = m.plan_move(busy.web, 1)
+    assert {why: len(pfns) for why, pfns in plan.staying.items()} == {
+        "pinned: a device or the kernel holds the frame itself": 3,
+        "shared with db, which stays": 150,
+    }
+    report = m.move(busy.web, 1)
+    assert (report.moved, report.stayed) == (plan.pages, 153) == (900 + 300 - 3, 153)
+    assert (contents(m), tables(m), ages(m)) == (before, where, old)
+    assert busy.heap.anon is not None
+    private = np.flatnonzero((m.pages.owner == busy.web.id) & (m.pages.mapping == busy.heap.anon.id))
+    there = m.node_of_block[private // BLOCK] == 1
+    assert int((~there).sum()) == 3 and (private[~there] == busy.heap.table[500:503]).all()
+    assert busy.web.node == busy.server.node == busy.child.node == 1
+    m.check()
+
+
+@settings(deadline=None, max_examples=20)
+@given(pages=st.integers(501, 1300), step=st.integers(1, 400), stop=st.integers(0, 6), freed=st.integers(0, 200))
+def test_called_off_at_any_moment_nothing_is_lost(pages, step, stop, freed):
+    busy = Busy(pages, pinned=0)
+    m = busy.m
+    before, where = contents(m), tables(m)
+    homes = {zone.name: len(zone.blocks) for zone in m.zones}
+    steps = m.moving(busy.web, 1, step)
+    progress = None
+    for _ in range(stop):
+        progress = next(steps, progress)
+        m.check()
+        assert (contents(m), tables(m)) == (before, where)
+    finished = progress is not None and progress.done == progress.total and next(steps, None) is None
+    steps.close()
+    assert (contents(m), tables(m)) == (before, where)
+    assert busy.web.node == (1 if finished else 0)
+    if not finished:
+        assert {zone.name: len(zone.blocks) for zone in m.zones} == homes
+        assert (m.node_of_block[busy.heap.table // BLOCK] == 0).all(), "all pages are back on node 0"
+    m.check()
+
+
+def test_progress_tells_each_page_and_its_old_and_new_frame():
+    busy = Busy(pages=520, pinned=0)
+    for step in busy.m.moving(busy.web, 1):
+        assert len(step.source) == len(step.target) == 1
+        old, new = int(step.source[0]), int(step.target[0])
+        assert busy.m.node_of_block[old // BLOCK] == 0 and busy.m.node_of_block[new // BLOCK] == 1
+        assert busy.m.pages.owner[old] == 0 and busy.m.pages.owner[new] > 0
+
+
+@pytest.mark.parametrize("why", ["full", "fragmented"])
+def test_no_room_on_the_target_is_told_before_anything_is_done(why):
+    busy = Busy()
+    m = busy.m
+    taker = m.task(m.root, node=1)
+    wall = m.mmap(taker, pages=8 * BLOCK - 700, name="wall")
+    m.touch(wall, 0, 7 * BLOCK)
+    if why == "fragmented":  # every second block has one page left in it: half of the node is free, in no stretch
+        for block in range(7):
+            m.discard(wall, block * BLOCK, BLOCK if block % 2 else BLOCK - 1)
+    before = m.digest()
+    plan = m.plan_move(busy.web, 1)
+    assert plan.problem and plan.problem.startswith(f"node 1 is too {why}"), plan.problem
+    for command in (lambda: m.move(busy.web, 1), lambda: next(m.moving(busy.web, 1, 10))):
+        with pytest.raises(BadRequest, match=f"too {why}"):
+            command()
+    assert m.digest() == before
+
+
+def test_a_task_that_goes_alone_leaves_what_its_siblings_use():
+    busy = Busy(pinned=0)
+    m = busy.m
+    before = contents(m)
+    report = m.move(busy.child, 1)
+    assert report.moved == 300 and report.staying == {"shared with task server, which stays": 600}
+    assert contents(m) == before
+    assert (busy.server.node, busy.child.node, busy.web.node) == (0, 1, 0)
+    m.check()
+
+
+def test_a_page_that_is_replaced_on_the_way_is_passed_over():
+    busy = Busy(pages=900, pinned=0)
+    m = busy.m
+    steps = m.moving(busy.web, 1, 200)
+    next(steps)
+    m.discard(busy.heap, 200, 100)  # its own since the child has copies
+    report = None
+    while report is None:
+        try:
+            next(steps)
+        except StopIteration as end:
+            report = end.value
+    assert report.staying["freed or replaced while the move was under way"] == 100
+    m.check()

@@ -1,0 +1,246 @@
+"""Every command refuses what is wrong: a typed error with the numbers and what would be right, and nothing has changed."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+from zonelab.errors import BadRequest
+from zonelab.machine import MIB, Corrected, Machine
+
+
+class World:
+    """A small machine with one of everything, and one of everything that is gone."""
+
+    def __init__(self):
+        m = self.m = Machine(nodes=2, node_mib=32)
+        self.web, self.db, self.old = (m.container(name, private_mib=4) for name in ("web", "db", "old"))
+        self.wide = m.container("wide", private_mib=8)
+        self.filler = m.container("filler", node=1, private_mib=20)
+        self.pair = m.container_set("pair", [self.web, self.db], shared_mib=4)
+        self.home = m.mount("home", mib=4)
+        self.task, self.gone = m.task(self.web, "server"), m.task(self.old, "late")
+        self.file, self.lost = m.file("libc", pages=100), m.file("lost", pages=10)
+        m.unlink(self.lost)
+        self.heap = m.mmap(self.task, pages=50, name="heap")
+        self.mapped = m.mmap(self.task, file=self.file)
+        self.closed = m.mmap(self.task, pages=5, name="closed")
+        m.munmap(self.closed)
+        m.touch(self.heap, 0, 40)
+        self.spare = m.carve("spare", 1, 8)
+        self.orphan = self.old.private
+        m.exit(self.old)
+        self.other = Machine(nodes=1, node_mib=32)
+        self.alien = self.other.container("alien", private_mib=4)
+        self.alien_heap = self.other.mmap(self.other.task(self.alien), pages=5)
+
+
+WRONG = {
+    # command: [(what, how it is called, what the message must say)]
+    "container": [
+        ("a name that is taken", lambda w: w.m.container("web"), "web"),
+        ("an empty name", lambda w: w.m.container(""), "name"),
+        ("no such node", lambda w: w.m.container("x", node=2), r"2.*0 to 1"),
+        ("a negative node", lambda w: w.m.container("x", node=-1), "-1"),
+        ("a node that is no number", lambda w: w.m.container("x", node="0"), "'0'"),
+        ("a negative size", lambda w: w.m.container("x", private_mib=-4), "-4"),
+        ("a size that is no number", lambda w: w.m.container("x", private_mib="4"), "'4'"),
+        ("an endless size", lambda w: w.m.container("x", private_mib=float("inf")), "inf"),
+        ("more than the node has", lambda w: w.m.container("x", private_mib=64), r"64|16 blocks"),
+        ("a place off the blocks' borders", lambda w: w.m.container("x", private_mib=4, at=4 * MIB + 1), "1,?025"),
+        ("a place that is taken", lambda w: w.m.container("x", private_mib=4, at=0), "block 0 .*not a free block"),
+        ("a place beyond the node", lambda w: w.m.container("x", private_mib=4, at=10**6), "1,?000,?000"),
+        ("to borrow from no zone", lambda w: w.m.container("x", borrow=("main",)), "main"),
+        ("to borrow from a dead zone", lambda w: w.m.container("x", borrow=(w.orphan,)), "old.private"),
+    ],
+    "container_set": [
+        ("nobody", lambda w: w.m.container_set("x", []), "no members"),
+        ("a member of another set", lambda w: w.m.container_set("x", [w.web]), "pair"),
+        ("a dead member", lambda w: w.m.container_set("x", [w.old]), "old"),
+        ("a member that is no container", lambda w: w.m.container_set("x", ["web"]), "web"),
+        ("the same member twice", lambda w: w.m.container_set("x", [w.wide, w.wide]), "twice"),
+        ("root", lambda w: w.m.container_set("x", [w.m.root]), "root"),
+        ("a name that is taken", lambda w: w.m.container_set("pair", [w.wide]), "pair"),
+        ("a negative size", lambda w: w.m.container_set("x", [w.wide], shared_mib=-1), "-1"),
+    ],
+    "mount": [
+        ("a name that is taken", lambda w: w.m.mount("home"), "home"),
+        ("no such node", lambda w: w.m.mount("x", node=7), "7"),
+        ("more than the node has", lambda w: w.m.mount("x", mib=4096), "4,?096|1,?024"),
+    ],
+    "task": [
+        ("a dead container", lambda w: w.m.task(w.old), "old"),
+        ("another machine's container", lambda w: w.m.task(w.alien), "alien"),
+        ("no such node", lambda w: w.m.task(w.web, node=2), "2"),
+    ],
+    "fork": [("a task that is gone", lambda w: w.m.fork(w.gone), "late")],
+    "exit": [
+        ("a task that is gone", lambda w: w.m.exit(w.gone), "late"),
+        ("a container that is gone", lambda w: w.m.exit(w.old), "old"),
+        ("root", lambda w: w.m.exit(w.m.root), "root"),
+        ("another machine's", lambda w: w.m.exit(w.alien), "alien"),
+    ],
+    "carve": [
+        ("a name that is taken", lambda w: w.m.carve("web", 0, 4), "web"),
+        ("nothing", lambda w: w.m.carve("x", 0, 0), "0"),
+        ("a negative size", lambda w: w.m.carve("x", 0, -8), "-8"),
+        ("more than is free", lambda w: w.m.carve("x", 0, 32), "8 blocks"),
+        ("over another zone", lambda w: w.m.carve("x", 0, 4, at=1024), "1,?024|db.private"),
+        ("off the borders", lambda w: w.m.carve("x", 0, 4, at=5 * 1024 + 7), "5,?127"),
+    ],
+    "grow": [
+        ("the main zone", lambda w: w.m.grow(w.m.nodes[0].main, 4), "main"),
+        ("a dead zone", lambda w: w.m.grow(w.orphan, 4), "old.private"),
+        ("by nothing", lambda w: w.m.grow(w.spare, 0), "0"),
+        ("by more than is free", lambda w: w.m.grow(w.spare, 64), "16"),
+        ("into a neighbour", lambda w: w.m.grow(w.web.private, 4, contiguous=True), "1,?024|free"),
+    ],
+    "shrink": [
+        ("to nothing", lambda w: w.m.shrink(w.spare, 8), "keep one"),
+        ("by a negative size", lambda w: w.m.shrink(w.spare, -4), "-4"),
+        ("the main zone", lambda w: w.m.shrink(w.m.nodes[0].main, 4), "main"),
+    ],
+    "merge": [
+        ("a zone that has an owner", lambda w: w.m.merge(w.web.private), "web"),
+        ("the main zone", lambda w: w.m.merge(w.m.nodes[1].main), "main"),
+        ("a zone twice", lambda w: w.m.merge(w.orphan), "old.private"),
+        ("something else", lambda w: w.m.merge("web.private"), "web.private"),
+    ],
+    "file": [
+        ("a name that is taken", lambda w: w.m.file("libc", pages=5), "libc"),
+        ("no size", lambda w: w.m.file("x"), "pages"),
+        ("two sizes", lambda w: w.m.file("x", pages=5, mib=5), "pages"),
+        ("no pages", lambda w: w.m.file("x", pages=0), "0"),
+        ("half a page", lambda w: w.m.file("x", pages=1.5), r"1\.5"),
+        ("an unknown mount", lambda w: w.m.file("x", pages=5, mount="home"), "home"),
+    ],
+    "mmap": [
+        ("a task that is gone", lambda w: w.m.mmap(w.gone, pages=5), "late"),
+        ("a file that is gone", lambda w: w.m.mmap(w.task, file=w.lost), "lost"),
+        ("beyond the file", lambda w: w.m.mmap(w.task, file=w.file, pages=101), "101.*100"),
+        ("an offset beyond the file", lambda w: w.m.mmap(w.task, file=w.file, offset=100), "100.*99"),
+        ("an offset of nothing", lambda w: w.m.mmap(w.task, pages=5, offset=1), "1"),
+        ("nothing", lambda w: w.m.mmap(w.task, pages=0), "0"),
+        ("no size", lambda w: w.m.mmap(w.task), "pages"),
+    ],
+    "touch": [
+        ("outside", lambda w: w.m.touch(w.heap, 50), r"50.*(49|50 pages)"),
+        ("across the end", lambda w: w.m.touch(w.heap, 40, 11), "50|51"),
+        ("before the start", lambda w: w.m.touch(w.heap, -1), "-1"),
+        ("nothing", lambda w: w.m.touch(w.heap, 0, 0), "0"),
+        ("half a page", lambda w: w.m.touch(w.heap, 0, 0.5), r"0\.5"),
+        ("a mapping that is gone", lambda w: w.m.touch(w.closed), "closed"),
+        ("another machine's", lambda w: w.m.touch(w.alien_heap), "machine"),
+        ("something else", lambda w: w.m.touch("heap"), "heap"),
+    ],
+    "read": [
+        ("beyond the end", lambda w: w.m.read(w.task, w.file, 100), "100"),
+        ("a file that is gone", lambda w: w.m.read(w.task, w.lost), "lost"),
+        ("by a task that is gone", lambda w: w.m.read(w.gone, w.file), "late"),
+    ],
+    "write": [
+        ("beyond the end", lambda w: w.m.write(w.task, w.file, 90, 11), "100|101"),
+        ("a negative number", lambda w: w.m.write(w.task, w.file, 0, -3), "-3 pages"),
+        ("true pages", lambda w: w.m.write(w.task, w.file, True), "True"),
+    ],
+    "discard": [
+        ("outside", lambda w: w.m.discard(w.heap, 0, 51), "50|51"),
+        ("a mapping that is gone", lambda w: w.m.discard(w.closed), "closed"),
+    ],
+    "munmap": [("twice", lambda w: w.m.munmap(w.closed), "closed")],
+    "unlink": [
+        ("twice", lambda w: w.m.unlink(w.lost), "lost"),
+        ("while it is mapped", lambda w: w.m.unlink(w.file), "server"),
+    ],
+    "pin": [
+        ("what is not in memory", lambda w: w.m.pin(w.heap, 30, 20), "10 of 20"),
+        ("outside", lambda w: w.m.pin(w.heap, 50), "50"),
+    ],
+    "plan_move": [
+        ("to where it is", lambda w: w.m.plan_move(w.web, 0), "0"),
+        ("to no such node", lambda w: w.m.plan_move(w.web, 9), "9"),
+        ("a container that is gone", lambda w: w.m.plan_move(w.old, 1), "old"),
+    ],
+    "moving": [
+        ("to where it is", lambda w: w.m.moving(w.task, 0), "0"),
+        ("in steps of nothing", lambda w: w.m.moving(w.web, 1, step=0), "0"),
+        ("root", lambda w: w.m.moving(w.m.root, 1), "root"),
+    ],
+    "move": [
+        ("to where it is", lambda w: w.m.move(w.web, 0), "0"),
+        ("a task that is gone", lambda w: w.m.move(w.gone, 1), "late"),
+        ("to a full node", lambda w: w.m.move(w.wide, 1), "node 1 is too full.*8 MiB"),
+    ],
+    "dentries": [
+        ("none", lambda w: w.m.dentries(w.task, 0), "0"),
+        ("for a task that is gone", lambda w: w.m.dentries(w.gone, 5), "late"),
+    ],
+    "shrink_dentries": [
+        ("nothing", lambda w: w.m.shrink_dentries(w.web.private, 0), "0"),
+        ("in a dead zone", lambda w: w.m.shrink_dentries(w.orphan, 5), "old.private"),
+        ("with an unknown reach", lambda w: w.m.shrink_dentries(w.web.private, 5, "galaxy"), "galaxy.*global"),
+    ],
+    "zonelist": [("of a mapping that is gone", lambda w: w.m.zonelist(w.closed), "closed")],
+}
+ROWS = [(command, *row) for command, rows in WRONG.items() for row in rows]
+
+
+@pytest.mark.parametrize(("command", "what", "call", "says"), ROWS, ids=[f"{row[0]}: {row[1]}" for row in ROWS])
+def test_what_is_wrong_is_refused_and_changes_nothing(command, what, call, says):
+    world = World()
+    before = world.m.digest(), world.other.digest()
+    with pytest.raises(BadRequest) as refused:
+        call(world)
+    message = str(refused.value)
+    assert re.search(says, message), message
+    assert len(message) > 20 and not message.endswith("."), message
+    assert (world.m.digest(), world.other.digest()) == before
+    world.m.check()
+
+
+def test_no_command_is_forgotten():
+    looks = {"bill", "check", "digest", "conserved", "zone_of", "fallback", "emit"}
+    forgiving = {"lookup_dentries"}  # what was thrown away meanwhile is passed over
+    works = {"accessed", "recharge", "refault", "release", "tick"}  # for the rooms of the machine, not for a reader
+    commands = {name for name, _ in inspect.getmembers(Machine, inspect.isfunction) if not name.startswith("_")}
+    assert commands - looks - works - forgiving == set(WRONG)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"nodes": 0}, "0 nodes"),
+        ({"nodes": 65}, "65"),
+        ({"nodes": 1.5}, r"1\.5"),
+        ({"node_mib": 4}, "4 MiB"),
+        ({"node_mib": 30}, "30"),
+        ({"nodes": 2, "node_mib": [64]}, "1 sizes for 2"),
+        ({"distances": [[10, 9], [9, 10]]}, "9"),
+        ({"profile": "5.4"}, "5.4.*2.6.20"),
+        ({"lru": "fifo"}, "fifo.*exact"),
+        ({"swap_mib": -1}, "-1"),
+    ],
+)
+def test_a_machine_that_cannot_be_is_refused(options, says):
+    with pytest.raises(BadRequest, match=says):
+        Machine(**options)
+
+
+def test_a_policy_that_does_not_know_its_key():
+    with pytest.raises(BadRequest, match=r"user.*set"):
+        Corrected(cache_key="user")  # type: ignore[arg-type]
+
+
+def test_hundreds_of_containers_and_the_first_that_is_too_many():
+    machine = Machine(nodes=2, node_mib=2048)
+    for number in range(511):  # each takes one of the node's 512 blocks; the main zone has to keep one
+        machine.container(f"c{number}", private_mib=4)
+    with pytest.raises(BadRequest) as refused:
+        machine.container("last", private_mib=4)
+    assert "node 0" in str(refused.value) and "main zone" in str(refused.value)
+    machine.check()
+    heaps = [machine.mmap(machine.task(container), mib=2) for container in machine.containers]
+    assert all(machine.touch(heap, 0, 512).new == 512 for heap in heaps)
+    machine.check()

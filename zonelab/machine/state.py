@@ -95,8 +95,7 @@ class State:
         for number, size in enumerate(sizes):
             own = np.arange(start, start + size // BLOCK_MIB)
             main = self._new_zone("Normal", number, "main", None, own)
-            for block in reversed(own.tolist()):  # so that the lowest is the head of the list
-                main.free_area.insert(block * BLOCK, MAX_ORDER)
+            main.free_area.fill((own[::-1] * BLOCK).tolist())  # so that the lowest is the head of the list
             self.node_of_block[own] = number
             self.nodes.append(Node(number, start * BLOCK, main))
             start += len(own)

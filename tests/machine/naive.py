@@ -26,6 +26,7 @@ class Naive:
         self.caches: dict[Mapping, dict[int, Page]] = {}
         self.tables: dict[int, dict[int, object]] = {}
         self.vmas: dict[int, VMA] = {}  # the machine's own, by id
+        self.kernel: dict[int, list[Page]] = {}
         self.evicted = 0
 
     def map(self, vma) -> None:
@@ -61,15 +62,15 @@ class Naive:
 
     def exit(self, name: str) -> None:
         """A container is gone: what others may still use is charged to root."""
-        for cache in self.caches.values():
-            for page in cache.values():
-                if page.payer == name:
-                    page.payer = "root"
+        for page in self.pages():
+            if page.payer == name:
+                page.payer = "root"
 
     def pages(self) -> set[Page]:
         tables = [page for table in self.tables.values() for page in table.values()]
         everywhere = [*tables, *(page for cache in self.caches.values() for page in cache.values())]
-        return {page for page in everywhere if isinstance(page, Page)}
+        kernel = [page for block in self.kernel.values() for page in block]
+        return {page for page in [*everywhere, *kernel] if isinstance(page, Page)}
 
     def lose(self, m: Machine) -> None:
         """Take out what the machine has reclaimed: pages of files only, for there is no swap."""
@@ -107,6 +108,9 @@ class Naive:
         for file, cache in self.caches.items():
             for index, page in cache.items():
                 same(int(file.cache[index]), page, f"{file.name} page {index}")
+        for pfn, block in self.kernel.items():
+            for at, page in enumerate(block):
+                same(pfn + at, page, "the kernel")
         pages = self.pages()
         assert len(pages) == len(frames), "a page of the model is nowhere in the machine, or two are one"
         total, free, used = m.conserved()

@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.machine.naive import Naive
+from tests.machine.naive import Naive, Page
 from zonelab.errors import BadRequest, OutOfMemory
 from zonelab.machine import Corrected, Literal, Machine, PageOwnership
 
@@ -180,6 +180,22 @@ class Commands(RuleBasedStateMachine):
         if whole:
             self.naive.exit(container.name)
 
+    @rule(which=PICK, order=st.integers(-1, 11))
+    @precondition(lambda self: self.m.tasks)
+    def alloc_pages(self, which, order):
+        payer = self.one_of(self.m.tasks, which).container.name
+        with contextlib.suppress(OutOfMemory):
+            pfn = self.do("alloc", which, order)
+            if pfn is not None:
+                assert pfn % (1 << order) == 0
+                self.naive.kernel[pfn] = [Page(payer, False) for _ in range(1 << order)]
+
+    @rule(which=PICK)
+    def free_pages(self, which):
+        pfn = self.one_of(sorted(self.naive.kernel), which)
+        if self.do("free", pfn if pfn is not None else which) is not None:
+            del self.naive.kernel[pfn]
+
     @rule(which=PICK, node=st.integers(0, 2), one=st.booleans())
     @precondition(lambda self: self.m.tasks)
     def move(self, which, node, one):
@@ -245,6 +261,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "discard": lambda m, which, at, pages: m.discard(pick(vmas(m), which), at, pages),
     "munmap": lambda m, which: m.munmap(pick(vmas(m), which)),
     "fork": lambda m, which: m.fork(pick(m.tasks, which)),
+    "alloc": lambda m, which, order: m.alloc_pages(pick(m.tasks, which), order),
+    "free": lambda m, pfn: m.free_pages(pfn),
     "unlink": lambda m, which: m.unlink(pick(m.files, which)),
     "exit": lambda m, which, whole: m.exit(pick(m.tasks, which).container if whole else pick(m.tasks, which)),
     "move": lambda m, which, node, one: m.move(pick(m.tasks, which) if one else pick(m.tasks, which).container, node),

@@ -173,6 +173,15 @@ WRONG = {
         ("a task that is gone", lambda w: w.m.move(w.gone, 1), "late"),
         ("to a full node", lambda w: w.m.move(w.wide, 1), "node 1 is too full.*8 MiB"),
     ],
+    "alloc_pages": [
+        ("an order that is too large", lambda w: w.m.alloc_pages(w.task, 11), "11.*0 to 10"),
+        ("a negative order", lambda w: w.m.alloc_pages(w.task, -1), "-1"),
+        ("for a task that is gone", lambda w: w.m.alloc_pages(w.gone, 0), "late"),
+    ],
+    "free_pages": [
+        ("what is free", lambda w: w.m.free_pages(7000), "7000.*none"),
+        ("a page of a heap", lambda w: w.m.free_pages(int(w.heap.table[0])), "none"),
+    ],
     "dentries": [
         ("none", lambda w: w.m.dentries(w.task, 0), "0"),
         ("for a task that is gone", lambda w: w.m.dentries(w.gone, 5), "late"),

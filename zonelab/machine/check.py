@@ -81,6 +81,12 @@ def _tables(m: State) -> None:
         if mapping.kind == "slab":
             filled = np.sort(np.fromiter(m._dentries.filled, np.int64))
             _require(np.array_equal(filled, mine), "slab pages and the dentry cache disagree")
+        elif mapping.kind == "kernel":
+            ours = [np.arange(pfn, pfn + (1 << order)) for pfn, order in sorted(m.kernel_blocks.items())]
+            _require(
+                bool(ours) and np.array_equal(np.concatenate(ours), mine), "kernel blocks and the page arrays disagree"
+            )
+            _require((index == mine).all(), "a kernel page does not know its own place")
         elif mapping.kind == "anon":
             mapped = np.zeros(len(mine), bool)
             for _, mask, _ in users(mapping, mine, index):
@@ -185,5 +191,9 @@ def digest(m: State) -> str:
         sorted(m.swap.slots.items()),
     )
     counters = sorted(m.interference.items()), sorted(m.refaults.items()), sorted(m.oom_kills.items())
-    out.update(repr((lists, counters, m.clock, m.evictions, m.writebacks, list(m._dentries.page_of.items()))).encode())
+    out.update(
+        repr(
+            (lists, counters, m.clock, m.evictions, m.writebacks, list(m._dentries.page_of.items()), m.kernel_blocks)
+        ).encode()
+    )
     return out.hexdigest()

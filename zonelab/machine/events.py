@@ -101,6 +101,12 @@ SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     ),
     "unlink": lambda d: f"{d['mapping']} is deleted: {_pages(d['freed'])} freed",
     "slab": lambda d: f"{d['objects']:,} dentries for {d['task']}: {_pages(d['pages'])} of slab more",
+    "free": lambda d: (
+        f"pfn {d['pfn']:,}, order {d['order']}, is freed in zone {d['zone']}: " + (
+            f"its buddy is free, and so on: they merge into order {d['end_order']} at pfn {d['end']:,}"
+            if d["end_order"] > d["order"] else f"its buddy {d['pfn'] ^ (1 << d['order']):,} is not free as a whole, nothing merges"
+        )
+    ),
     "shrink_slab": lambda d: (
         f"shrinker, reach {d['reach']}: {d['objects']:,} dentries thrown away, {_pages(d['pages'])} freed, "
         f"{d['wanted_there']} of them in {d['where']}"

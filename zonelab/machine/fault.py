@@ -24,7 +24,7 @@ import numpy as np
 
 from zonelab.errors import BadRequest, OutOfMemory
 from zonelab.machine.memory import ABSENT, SWAP, VMA, ZERO, Entries, Mapping
-from zonelab.machine.pages import DIRTY, MAX_ORDER, PINNED, SWAPPABLE, Pfns, Run, expand
+from zonelab.machine.pages import DIRTY, KERNEL, MAX_ORDER, PINNED, SWAPPABLE, Pfns, Run, expand
 from zonelab.machine.policy import Kind
 from zonelab.machine.reclaim import reclaim_owner, reclaim_zone
 
@@ -369,6 +369,50 @@ def allocate(
             some = 1 if kind == "cache" or m.swap.pages else want
             return _take(m, zone, some, "min", zone.min, route)
     _out_of_memory(m, account, want, zones, route)
+
+
+def alloc_pages(m: State, task: Task, order: int) -> int:
+    """One block of 2**order pages for the kernel itself, from the first zone that has it (``alloc_pages()``)."""
+    account = task.container
+    zones = m.policy.zonelist(m, task, "slab", None, None)
+    route = m.emit(
+        "route",
+        None,
+        what=f"an order-{order} block",
+        account=account.name,
+        policy=m.policy.name,
+        zones=[z.name for z in zones],
+    )
+    size = 1 << order
+    if account.limit is not None and account.charged + size > account.limit:
+        reclaim_owner(m, account, account.charged + size - account.limit, route)
+        if account.charged + size > account.limit:
+            m.emit("limit", route, account=account.name, charged=account.charged, limit=account.limit)
+            _out_of_memory(m, account, size, (), route)
+    for attempt in ("low", "low", "min"):
+        for zone in zones:
+            mark = zone.low if attempt == "low" else zone.min
+            if not zone.watermark_ok(order, mark):
+                m.emit("skip", route, zone=zone.name, free=zone.free_pages, mark=mark, mark_name=attempt)
+                continue
+            chosen = m.emit(
+                "zone", route, zone=zone.name, free=zone.free_pages, mark=mark, mark_name=attempt, pages=size
+            )
+            found = next(o for o, area in enumerate(zone.free_area.lists) if area and o >= order)
+            pfn = zone.free_area.alloc(order)
+            assert pfn is not None
+            m.emit("split", chosen, zone=zone.name, pfn=pfn, order=order, from_order=found)
+            m.last_route = chosen
+            install(m, task, m.kernel, pfn, [(pfn, size)], KERNEL)
+            m.pages.stamp[pfn : pfn + size] = 0  # on no LRU list
+            m.kernel_blocks[pfn] = order
+            return pfn
+        if attempt == "low":  # once more after reclaim, then down to the min mark
+            for zone in zones:
+                reclaim_zone(m, zone, max(CLUSTER, zone.high - zone.free_pages), account, route)
+    _out_of_memory(
+        m, account, size, zones, route, f"no zone of the list has a free block of order {order} above its watermark"
+    )
 
 
 _WHAT = {

@@ -57,6 +57,7 @@ class Machine(State):
         refaults: account → pages that came back after reclaim had taken them.
         oom_kills: account → times it ran out of memory.
         on_event: called with every Event; None for no events (which is faster).
+        kernel_blocks: first pfn → order of every block that ``alloc_pages`` gave out.
         dirty: bool[block]; set when a block's pages changed hands; whoever draws may clear it.
     """
 
@@ -446,7 +447,33 @@ class Machine(State):
                 report: migrate.MoveReport = end.value
                 return report
 
-    # -- slab
+    # -- the kernel's own memory
+
+    def alloc_pages(self, task: Task, order: int = 0) -> int:
+        """A block of 2**order pages for the kernel, on behalf of `task`: its first pfn. It can be neither moved nor reclaimed.
+
+        The zonelist is that of a private page. Raises OutOfMemory when no zone has such a block, even if it has the pages:
+        that is fragmentation.
+        """
+        refuse.living(self, task, "task")
+        if not refuse.whole(order) or not 0 <= order <= MAX_ORDER:
+            raise BadRequest(f"order {order!r}: it goes from 0 to {MAX_ORDER}, which is {BLOCK:,} pages")
+        return fault.alloc_pages(self, task, order)
+
+    def free_pages(self, pfn: int) -> int:
+        """Free a block that ``alloc_pages`` gave; returns the order of the free block that it has become part of."""
+        order = self.kernel_blocks.get(pfn) if refuse.whole(pfn) else None
+        if order is None:
+            have = ", ".join(f"{p:,} (order {o})" for p, o in sorted(self.kernel_blocks.items())[:5])
+            raise BadRequest(f"no block of the kernel starts at pfn {pfn!r}; there are {have or 'none'}")
+        del self.kernel_blocks[pfn]
+        zone = self.zone_of(pfn)
+        self._uncharge(np.arange(pfn, pfn + (1 << order)))
+        self.pages.clear(slice(pfn, pfn + (1 << order)))
+        self.dirty[pfn >> MAX_ORDER] = True
+        end = zone.free_area.free(pfn, order)
+        self.emit("free", zone=zone.name, pfn=pfn, order=order, end_order=end, end=pfn & ~((1 << end) - 1))
+        return end
 
     def dentries(self, task: Task, count: int) -> range:
         """`task` looks up `count` names: dentries are made for them; returns their ids."""

@@ -35,7 +35,7 @@ class Mapping:
     Attributes:
         id: what ``pages.mapping`` stores.
         kind: *file*; *shmem* (tmpfs, shared anonymous memory); *anon*, the private pages of a family of VMAs that
-            descend from one by fork; *slab*, kernel objects.
+            descend from one by fork; *slab*, dentries; *kernel*, blocks that the kernel took for itself.
         pages: its length in pages.
         cache: for file and shmem, the page cache: int64[pages], a pfn, ABSENT or a swap entry.
         shadow: uint16[pages], account that lost the page to reclaim, 0 when it was not reclaimed.
@@ -44,7 +44,7 @@ class Mapping:
     """
 
     id: int
-    kind: Literal["file", "shmem", "anon", "slab"]
+    kind: Literal["file", "shmem", "anon", "slab", "kernel"]
     name: str
     pages: int
     mount: Mount | None = None

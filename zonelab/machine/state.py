@@ -106,10 +106,11 @@ class State:
         self.mounts: list[Mount] = []
         self.files: list[Mapping] = []
         self.tasks: list[Task] = []
-        slab = Mapping(1, "slab", "dentries", 0)
-        self.mappings: list[Mapping | None] = [None, slab]
+        slab, kernel = Mapping(1, "slab", "dentries", 0), Mapping(2, "kernel", "kernel", 0)
+        self.mappings: list[Mapping | None] = [None, slab, kernel]
         self._free_mappings: list[int] = []
         self._dentries = DentryCache(slab)
+        self.kernel_blocks: dict[int, int] = {}
         self.interference: Counter[tuple[str, str]] = Counter()
         self.refaults: Counter[str] = Counter()
         self.oom_kills: Counter[str] = Counter()
@@ -135,6 +136,12 @@ class State:
         """The account of tasks outside of any container, and of pages whose container is gone."""
         assert self.accounts[1] is not None
         return self.accounts[1]
+
+    @property
+    def kernel(self) -> Mapping:
+        """What ``alloc_pages`` gives out holds this; the index of such a page is its own pfn."""
+        assert self.mappings[2] is not None
+        return self.mappings[2]
 
     @property
     def containers(self) -> list[Container]:

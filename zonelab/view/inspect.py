@@ -74,7 +74,13 @@ def page_view(machine: Machine, pfn: int) -> dict[str, Any]:
     index = int(machine.pages.index[pfn])
     facts["state"] = "in use, order 0"
     facts["charged to"] = account.name
-    kind = {"anon": "private memory", "file": "file", "shmem": "shared memory", "slab": "slab"}[mapping.kind]
+    kind = {
+        "anon": "private memory",
+        "file": "file",
+        "shmem": "shared memory",
+        "slab": "slab",
+        "kernel": "the kernel's own",
+    }[mapping.kind]
     facts["content"] = f"page {index:,} of {mapping.name} ({kind})"
     flags = int(machine.pages.flags[pfn])
     facts["flags"] = ", ".join(name for bit, name in FLAGS.items() if flags & bit) or "clean"

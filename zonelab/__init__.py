@@ -34,15 +34,17 @@ from zonelab.machine import (
 )
 
 if TYPE_CHECKING:
-    from zonelab.story import Choice, History, Scenario, Slider, Toggle, scenario, step
+    from zonelab.story import Ask, Choice, History, Scenario, Seed, Slider, Toggle, scenario, step
     from zonelab.view import Lab, storyboard
 
 __version__ = "0.1.0"
 
 _UPSTAIRS = {
+    "Ask": "zonelab.story",
     "Choice": "zonelab.story",
     "History": "zonelab.story",
     "Scenario": "zonelab.story",
+    "Seed": "zonelab.story",
     "Slider": "zonelab.story",
     "Toggle": "zonelab.story",
     "scenario": "zonelab.story",
@@ -57,6 +59,7 @@ __all__ = [
     "MIB",
     "PAGE",
     "AsQuoted",
+    "Ask",
     "BadFormat",
     "BadRequest",
     "BrokenInvariant",
@@ -79,6 +82,7 @@ __all__ = [
     "Policy",
     "Proportional",
     "Scenario",
+    "Seed",
     "Slider",
     "Toggle",
     "ZonelabError",

@@ -113,7 +113,9 @@ class Opened:
         self.page.wait_for_selector(".zonelab .zl-say p", state="attached", timeout=60_000)
 
     def lab(self, number: int = 0) -> Lab:
-        return Lab(self.page.locator(".zonelab").nth(number))
+        labs = self.page.locator(".zonelab")
+        labs.nth(number).wait_for(state="attached")
+        return Lab(labs.nth(number))
 
 
 class Lab:

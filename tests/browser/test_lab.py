@@ -6,7 +6,7 @@ import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-TOUR = "from zonelab import Lab\nfrom zonelab.story.tour import tour\nlab = Lab(tour)\nlab"
+TOUR = "from zonelab import Lab\nfrom zonelab.story.tour import tour\nlab = Lab(tour, predict=False)\nlab"
 
 
 def test_the_first_page_and_its_slider(opened):
@@ -85,3 +85,99 @@ def test_python_and_browser_drive_the_same_lab(opened, jupyter):
     lab = page.lab()
     lab.until(lambda: "web.private is 40 MiB" in lab.text and lab.where == "step 2 of 14")
     assert lab.input("web, private").input_value() == "40"
+
+
+def test_a_question_holds_the_step_until_it_is_answered_and_answers_outlive_the_kernel(opened, jupyter):
+    name = jupyter.write("ask.ipynb", TOUR.replace(", predict=False", ""))
+    page = opened(name)
+    lab = page.lab()
+    lab.root.locator(".zl-say").focus()
+    page.page.keyboard.press("End")
+    lab.until(lambda: lab.where == "step 6 of 14" and "Click the zone" in lab.text)
+    canvas = lab.root.locator("canvas")
+    canvas.focus()
+    canvas.press("ArrowRight")  # to the block that was last allocated from, in web.private
+    canvas.press("Enter")
+    lab.until(lambda: lab.where == "step 7 of 14" and "You said web.private. It was pair.shared." in lab.text)
+    page.page.keyboard.press("End")
+    lab.until(lambda: lab.where == "step 9 of 14" and "Where do" in lab.text)
+    lab.root.get_by_role("button", name="from the main zone").click()
+    lab.until(lambda: lab.where == "step 10 of 14" and "Right." in lab.text)
+    lab.settle()
+    assert '"given": "web.private"' in (jupyter.folder / "zonelab-answers.json").read_text()
+    page.command("docmanager:save")
+    again = opened(name)
+    lab = again.lab()
+    lab.root.locator(".zl-say").focus()
+    again.page.keyboard.press("End")
+    lab.until(lambda: lab.where == "step 14 of 14")
+    lab.root.locator(".zl-scrub").fill("7")
+    lab.until(lambda: "You said web.private. It was pair.shared." in lab.text)
+
+
+def test_be_the_allocator_by_a_click_on_the_pages(opened, jupyter):
+    source = "from zonelab import Lab\nfrom zonelab.story.allocator import split\nlab = Lab(split, seed=5)\nlab"
+    page = opened(jupyter.write("split.ipynb", source))
+    lab = page.lab()
+    lab.root.get_by_role("button", name="One step forward").click()
+    lab.until(lambda: "Request 1 of 5" in lab.text)
+    canvas = lab.root.locator("canvas")
+    lab.until(lambda: lab.root.locator(".zl-crumb").is_visible())
+    lab.settle()
+    place = canvas.bounding_box()
+    canvas.click(position={"x": place["height"] / 2, "y": place["height"] * 0.75})  # the lower half: order 9
+    lab.until(lambda: lab.where == "step 2 of 6" and "You said 512. It was" in lab.text)
+    assert "It would do, but a smaller one does, too" in lab.text
+    lab.root.get_by_role("button", name="Another one").click()
+    lab.until(lambda: lab.where == "step 1 of 6")
+
+
+def test_two_labs_on_a_page_do_not_disturb_each_other(opened, jupyter):
+    page = opened(jupyter.write("two.ipynb", TOUR, "other = Lab(tour, predict=False, web_mib=8)\nother"))
+    one, other = page.lab(0), page.lab(1)
+    one.input("web, private").fill("48")
+    one.root.locator(".zl-scrub").fill("2")
+    one.until(lambda: "web.private is 48 MiB" in one.text)
+    assert other.where == "step 1 of 14" and other.input("web, private").input_value() == "8"
+    other.root.locator(".zl-scrub").fill("2")
+    other.until(lambda: "web.private is 8 MiB" in other.text)
+    ids = page.page.evaluate("() => [...document.querySelectorAll('.zonelab [id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_every_control_goes_to_its_ends_and_anywhere(opened, jupyter):
+    import random
+
+    dice = random.Random(11)
+    page = opened(jupyter.write("controls.ipynb", TOUR))
+    lab = page.lab()
+    lab.root.locator(".zl-scrub").fill("10")
+    for control in lab.root.locator(".zl-slider input").all():
+        low, high, by = (int(control.get_attribute(name)) for name in ("min", "max", "step"))
+        for value in [low, high, *(dice.randrange(low, high + 1, by) for _ in range(3))]:
+            control.fill(str(value))
+            lab.settle()
+            assert control.input_value() == str(value)
+    for control in lab.root.locator(".zl-toggle input").all():
+        control.click()
+        control.click()
+    for control in lab.root.locator(".zl-choice select").all():
+        for option in control.locator("option").all_inner_texts()[::-1]:
+            control.select_option(label=option)
+            lab.settle()
+    lab.root.get_by_role("button", name="All sizes as they were").click()
+    lab.until(lambda: lab.where == "step 1 of 14" and lab.input("web, private").input_value() == "24")
+
+
+def test_fits_a_phone(opened, jupyter):
+    page = opened(jupyter.write("narrow.ipynb", TOUR), width=360)
+    page.command("application:toggle-left-area")
+    lab = page.lab()
+    lab.settle()
+    inside = lab.root.evaluate(
+        "root => [...root.querySelectorAll('button, input, select, canvas, p')].filter(e => e.offsetParent && "
+        "e.getBoundingClientRect().right > root.getBoundingClientRect().right + 1).map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert inside == []
+    lab.root.locator(".zl-scrub").fill("5")
+    lab.until(lambda: "pfn 0 is charged to web" in lab.text)

@@ -107,7 +107,7 @@ def test_every_control_at_its_ends_and_at_random(name):
             *(dice.randrange(control.min, control.max + 1, control.step) for _ in range(3)),
         ]
     else:
-        values = [True, False] if isinstance(control, Toggle) else [*control.options]
+        values = [True, False] if isinstance(control, Toggle) else [*control.options]  # type: ignore[union-attr]
     for value in values:
         setattr(lab, name, value)
         assert lab.values[name] == value

@@ -73,4 +73,21 @@ class Choice:
         return {"kind": "choice", "options": list(self.options)}
 
 
-Control = Slider | Toggle | Choice
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """The number that an exercise is made from: other numbers, other exercises."""
+
+    value: int = 1
+    label: str = "exercise number"
+    max: int = 99_999
+
+    def check(self, name: str, value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= self.max:
+            raise BadRequest(f"{name} = {value!r}: it is a whole number from 0 to {self.max:,}")
+        return value
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": "seed", "min": 0, "max": self.max, "step": 1, "unit": ""}
+
+
+Control = Slider | Toggle | Choice | Seed

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from zonelab.errors import BadRequest
 from zonelab.machine import BLOCK, Event, Machine, describe
+from zonelab.story.ask import Ask
 
 MOST_EVENTS = 40
 """Events kept with a step; of more, the last ones, for they lead to what is seen."""
@@ -73,6 +74,7 @@ class Frame:
         interference: "victim ← cause" → pages.
         accounts, mappings: their names by id, with those that are gone as they were last called.
         problem: the story ended here because the machine refused or ran out of memory.
+        ask: the question that is asked before this step is opened.
     """
 
     text: str
@@ -90,6 +92,7 @@ class Frame:
     accounts: tuple[str, ...] = ()
     mappings: tuple[str, ...] = ()
     problem: bool = False
+    ask: Ask | None = None
 
 
 class History:
@@ -111,7 +114,7 @@ class History:
         """The step with this number, from 0."""
         return self.frames[number]
 
-    def add(self, machine: Machine, text: str, problem: bool = False) -> None:
+    def add(self, machine: Machine, text: str, problem: bool = False, ask: Ask | None = None) -> None:
         """Take the next frame. From a machine's first step on, its events are collected too.
 
         Raises:
@@ -146,6 +149,7 @@ class History:
                 accounts=_names(self._accounts, machine.accounts),
                 mappings=_names(self._mappings, machine.mappings),
                 problem=problem,
+                ask=ask,
             )
         )
         self._events.clear()
@@ -210,6 +214,7 @@ class History:
                     "clock": frame.clock,
                     "total": [frame.total, frame.free, frame.used],
                     "problem": frame.problem,
+                    "ask": frame.ask.as_json() if frame.ask else None,
                 }
             )
         nodes: list[dict[str, Any]] = []
@@ -223,7 +228,12 @@ class History:
 
     def text(self) -> str:
         """The story in words: what a screen reader, a printout or a test reads."""
-        return "\n".join(f"Step {n} of {len(self)}: {frame.text}" for n, frame in enumerate(self.frames, 1))
+        lines = []
+        for n, frame in enumerate(self.frames, 1):
+            if frame.ask is not None:
+                lines.append(f"Before step {n}, a question: {frame.ask.question}")
+            lines.append(f"Step {n} of {len(self)}: {frame.text}")
+        return "\n".join(lines)
 
 
 def at_boot(machine: Machine) -> npt.NDArray[np.void]:

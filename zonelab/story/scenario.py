@@ -17,12 +17,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zonelab.errors import BadRequest, OutOfMemory
 from zonelab.machine import Machine
-from zonelab.story.controls import Choice, Control, Slider, Toggle
+from zonelab.story.ask import Ask
+from zonelab.story.controls import Control
 from zonelab.story.history import History
 
 
@@ -32,11 +33,12 @@ class Step:
 
     machine: Machine
     text: str
+    ask: Ask | None = None
 
 
-def step(machine: Machine, text: str) -> Step:
-    """What a scenario yields."""
-    return Step(machine, text)
+def step(machine: Machine, text: str, ask: Ask | None = None) -> Step:
+    """What a scenario yields. With `ask`, the step is opened when the question is answered."""
+    return Step(machine, text, ask)
 
 
 class Scenario:
@@ -44,7 +46,7 @@ class Scenario:
 
     Attributes:
         title, story: as given; ``story`` is the generator function.
-        controls: name → Slider, Toggle or Choice, in the order of the signature.
+        controls: name → Slider, Toggle, Choice or Seed, in the order of the signature.
     """
 
     def __init__(self, title: str, story: Callable[..., Generator[Step, None, None]]) -> None:
@@ -53,9 +55,9 @@ class Scenario:
         self.__name__ = story.__name__
         self.controls: dict[str, Control] = {}
         for name, parameter in inspect.signature(story).parameters.items():
-            if not isinstance(parameter.default, Slider | Toggle | Choice):
+            if not isinstance(parameter.default, Control):
                 raise BadRequest(
-                    f"parameter {name} of {story.__name__} needs a Slider, a Toggle or a Choice as its default"
+                    f"parameter {name} of {story.__name__} needs a Slider, a Toggle, a Choice or a Seed as its default"
                 )
             self.controls[name] = parameter.default
 
@@ -91,7 +93,10 @@ class Scenario:
                     raise
                 history.add(now.machine, f"Here the story ends: {problem}.", problem=True)
                 return history
-            history.add(now.machine, now.text)
+            ask = now.ask
+            if ask is not None and not ask.key:
+                ask = replace(ask, key=f"{self.__name__}/{len(history) + 1}")
+            history.add(now.machine, now.text, ask=ask)
 
     @contextmanager
     def at(self, number: int, **given: Any) -> Iterator[Machine]:

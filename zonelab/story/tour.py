@@ -13,6 +13,7 @@ from zonelab.errors import OutOfMemory
 from zonelab.machine import Machine
 from zonelab.machine.pages import BLOCK, MIB
 from zonelab.machine.zone import Zone
+from zonelab.story.ask import Ask, called
 from zonelab.story.controls import Choice, Slider, Toggle
 from zonelab.story.scenario import Step, scenario, step
 
@@ -101,6 +102,18 @@ def tour(
         f"The base in db reads a library of {size(library.pages)} through a private mapping. The pages are page cache, which "
         f"others may use too, so all {read.new:,} go to {machine.zone_of(pfn)}, the first at pfn {pfn:,}. "
         f"db came first and is charged.",
+        Ask(
+            "The base in db is about to read a file, through a private mapping. Click the zone that the pages will come from.",
+            called(machine.zone_of(pfn)),
+            kind="zone",
+            feedback={
+                "db.private": "The mapping is private, but what is read are pages of the page cache, which others may use, too.",
+                "web.private": "web has nothing to do with it yet; nobody else's pages ever go to its private zone.",
+                called(main): "db has zones of its own, so the main zone is not on its zonelist.",
+            },
+            otherwise="That node is far away, and db has zones of its own nearby.",
+            why="Whether a page is shared is decided by what it holds: a page of a file goes to the zone of the set.",
+        ),
     )
 
     again = machine.mmap(server, file=library, name="library")
@@ -118,6 +131,21 @@ def tour(
         f"db writes {size(store.pages)} of its own, into {machine.zone_of(int(store.table[0]))}: web's zone is not touched.",
     )
 
+    outside, refused, stolen = "from the main zone", "from nowhere: out of memory", "from db's zone"
+    wrong = {
+        stolen: "Nothing ever leads web to db's zone: it is not on web's zonelist. That is what the zone is for.",
+        outside: "The main zone has room, but it is not on web's zonelist as long as web may not borrow.",
+        refused: "So it would be if web might not borrow; but the main zone is on its zonelist, behind its own zone.",
+    }
+    wrong.pop(outside if borrow else refused)
+    ask = Ask(
+        f"The server writes to the rest of its heap, {demand - half:,} pages. Its zone has {web.private.free_pages:,} left. "
+        "Where do the pages come from that do not fit?",
+        outside if borrow else refused,
+        (outside, stolen, refused),
+        feedback=wrong,
+        why="Only the zones of the zonelist count, in their order, however much is free elsewhere.",
+    )
     if borrow:
         web.borrow = (main,)
     list_now = ", then ".join(zone.name + (" (main)" if zone is main else "") for zone in machine.zonelist(heap))
@@ -128,6 +156,7 @@ def tour(
             machine,
             f"The heap outgrows its zone. web may borrow, so its zonelist is {list_now}: web.private is filled down to its low "
             f"watermark ({web.private.free_pages:,} pages free), and {borrowed:,} pages come from the main zone.",
+            ask,
         )
     except OutOfMemory as problem:
         yield step(
@@ -135,6 +164,7 @@ def tour(
             f"The heap outgrows its zone. web may not borrow, its zonelist is {list_now}, and anonymous memory cannot be "
             f"reclaimed without swap: the server is out of memory with {problem.wanted:,} pages still to go, although "
             f"{main.free_pages:,} pages of the main zone are free. A zone is a wall, in both directions.",
+            ask,
         )
 
     plan = machine.plan_move(web, 1)

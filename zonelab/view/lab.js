@@ -21,15 +21,14 @@ function themeOf() {
   return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 }
 
-let count = 0; // labs on this page, for ids that are used once
-
 class LabView {
   constructor(model, root) {
     this.model = model;
-    this.id = `zonelab-${++count}`;
+    this.id = `zonelab-${Math.random().toString(36).slice(2, 10)}`; // each lab on a page has ids of its own
     this.stop = new AbortController(); // ends every listener at once
     this.mark = -1; // block or page under the pointer or the keyboard's cursor
     this.open = -1; // block that is looked into; -1 for the machine
+    this.asking = 0; // step whose question is shown; 0 for none
     this.zone = null; // zone whose free areas are shown, when the reader chose one
     this.build(root);
     this.controls();
@@ -63,6 +62,12 @@ class LabView {
     this.map = el("div", { class: "zl-map" }, this.canvas, this.crumb, this.tip, this.heard);
     this.side = el("aside", { class: "zl-side", tabindex: 0, "aria-label": "Instruments" });
     this.total = el("span", {});
+    this.codeField = el("input", { type: "text", readonly: true, "aria-label": "Code of your answers", value: this.model.get("code") });
+    this.codeBack = el("input", { type: "text", "aria-label": "A code from before", placeholder: "paste a code from before" });
+    this.codeSaid = el("span", { role: "status" });
+    this.saved = el("details", { class: "zl-saved" }, el("summary", {}, "your answers"), el("div", {},
+      "They are kept in a file beside this notebook. To take them elsewhere, copy this code: ", this.codeField, this.codeBack,
+      button("Restore", "Restore answers from a code", () => this.model.send({ kind: "restore", code: this.codeBack.value })), this.codeSaid));
     this.keys = el("span", { class: "zl-keys" }, "click a block to open it · ← → steps · space plays");
     this.root = el(
       "section",
@@ -76,7 +81,7 @@ class LabView {
       this.ctl,
       this.say,
       el("div", { class: "zl-main" }, this.map, this.side),
-      el("footer", {}, this.total, this.keys),
+      el("footer", {}, this.total, this.saved, this.keys),
     );
     root.append(this.root);
   }
@@ -91,24 +96,31 @@ class LabView {
       if (kind === "choice") {
         input = el("select", { id });
         for (const option of control.options) input.append(el("option", { value: option }, option));
+      } else if (kind === "seed") {
+        input = el("input", { id, type: "number", min: control.min, max: control.max, step: 1 });
+        const another = () => this.set(name, Math.floor(Math.random() * control.max), 1);
+        shown = el("button", { type: "button", onclick: another }, "Another one");
       } else if (kind === "toggle") input = el("input", { id, type: "checkbox" });
       else {
         input = el("input", { id, type: "range", min: control.min, max: control.max, step: control.step });
         shown = el("output", { for: id });
       }
       const value = () => (kind === "toggle" ? input.checked : kind === "choice" ? input.value : +input.value);
-      input.addEventListener(kind === "slider" ? "input" : "change", () => this.set(name, value()));
+      input.addEventListener(kind === "slider" ? "input" : "change", () => {
+        if (kind === "seed" && !input.checkValidity()) return;
+        this.set(name, value(), kind === "seed" ? 1 : 0);
+      });
       const show = (now) => {
         if (kind === "toggle") input.checked = now;
         else input.value = now;
-        if (shown) {
+        if (kind === "slider") {
           shown.textContent = `${number(now)} ${control.unit}`;
           input.setAttribute("aria-valuetext", `${now} ${control.unit}`);
         }
       };
       this.inputs[name] = { input, show, start: control.value };
       const text = el("label", { for: id }, control.label);
-      this.ctl.append(el("div", { class: `zl-control zl-${kind}` }, ...(kind === "toggle" ? [input, text] : [text, shown, input])));
+      this.ctl.append(el("div", { class: `zl-control zl-${kind}` }, ...(kind === "toggle" ? [input, text] : kind === "seed" ? [text, input, shown] : [text, shown, input])));
     }
     this.ctl.hidden = !this.ctl.children.length;
     this.shown();
@@ -135,6 +147,9 @@ class LabView {
       "change:values": () => this.shown(),
       "change:step": () => this.show(),
       "change:show": () => this.show(),
+      "change:answers": () => this.show(),
+      "change:predict": () => this.show(),
+      "change:code": () => (this.codeField.value = this.model.get("code")),
       "msg:custom": (content, buffers) => this.answered(content, buffers),
     };
     for (const [name, act] of Object.entries(follow)) this.model.on(name, act);
@@ -153,13 +168,50 @@ class LabView {
   }
 
   go(step) {
-    const to = Math.max(1, Math.min(step, this.story.steps.length));
-    if (to === this.step) return;
+    let to = Math.max(1, Math.min(step, this.story.steps.length));
+    const asked = this.closed(this.step, to);
+    if (asked) to = asked - 1;
+    this.asking = asked;
+    if (to === this.step) return this.show(); // a question stands in the way
     this.model.set("step", to);
     this.model.save_changes();
   }
 
-  set(name, value) {
+  // The first step after `from`, up to `to`, whose question has not been answered; 0 if there is none.
+  closed(from, to) {
+    if (!this.model.get("predict")) return 0;
+    const answers = this.model.get("answers");
+    for (let n = from + 1; n <= to; n++) {
+      const { ask } = this.story.steps[n - 1];
+      if (ask && !(ask.key in answers)) return n;
+    }
+    return 0;
+  }
+
+  get ask() {
+    return this.asking ? this.story.steps[this.asking - 1]?.ask : null;
+  }
+
+  answer(given) {
+    const { ask, asking } = this;
+    if (!ask) return;
+    const near = ask.kind !== "choice" && ask.kind !== "zone" && Math.abs(given - ask.answer) <= ask.within;
+    const right = near || String(given) === String(ask.answer);
+    const before = this.model.get("answers")[ask.key];
+    const tries = (before?.tries || 0) + 1;
+    // Shown at once; the kernel keeps it, and says so by sending all answers.
+    this.model.set("answers", { ...this.model.get("answers"), [ask.key]: { given, right, tries, first: right } });
+    this.model.send({ kind: "answer", key: ask.key, given });
+    this.asking = 0;
+    if (this.open >= 0 && ask.kind === "page") this.leave();
+    this.go(asking);
+    this.root.querySelector(".zl-say").focus();
+  }
+
+  // A new exercise begins at its first step, a moved slider stays where it is.
+  set(name, value, step = 0) {
+    this.asking = 0;
+    if (step) this.model.set("step", step);
     this.inputs[name].show(value);
     this.model.set("values", { ...this.model.get("values"), [name]: value });
     this.model.save_changes();
@@ -169,6 +221,7 @@ class LabView {
     this.pause();
     const start = Object.fromEntries(Object.entries(this.inputs).map(([name, { start }]) => [name, start]));
     this.zone = null;
+    this.asking = 0;
     this.leave();
     this.model.set({ values: start, step: 1 });
     this.model.save_changes();
@@ -181,7 +234,7 @@ class LabView {
     this.play.setAttribute("aria-label", "Pause (space)");
     const beat = () => {
       this.go(this.step + 1);
-      if (this.step === this.story.steps.length) this.pause();
+      if (this.asking || this.step === this.story.steps.length) this.pause();
       else this.timer = setTimeout(beat, 1800 * this.speed.value);
     };
     this.timer = setTimeout(beat, 1800 * this.speed.value);
@@ -244,6 +297,13 @@ class LabView {
 
   enter() {
     if (this.mark < 0) return;
+    const { ask } = this;
+    if (ask?.kind === "block") return this.answer(this.mark);
+    if (ask?.kind === "zone") return this.answer(called(this.frames.zones.get(this.frames.zone[this.mark])));
+    if (ask?.kind === "page" && this.open >= 0) {
+      const free = this.pages?.freeBlock(this.mark);
+      return this.answer(this.open * BLOCK + (free ? free[0] : this.mark));
+    }
     if (this.open >= 0) {
       this.model.send({ kind: "page", pfn: this.open * BLOCK + this.mark, step: this.step });
       return;
@@ -252,7 +312,7 @@ class LabView {
     this.mark = -1;
     this.pages = null;
     this.facts = null;
-    this.ask();
+    this.fetch();
     this.show();
   }
 
@@ -265,12 +325,15 @@ class LabView {
     this.hint();
   }
 
-  ask() {
+  // Ask the kernel for the pages of the open block.
+  fetch() {
     if (this.open >= 0) this.model.send({ kind: "block", block: this.open, step: this.step });
   }
 
   answered(content, buffers) {
-    if (content.problem) this.heard.textContent = content.problem;
+    if (content.kind === "restore") this.codeSaid.textContent = content.problem || `${content.restored} answers restored`;
+    else if (content.problem) this.heard.textContent = content.problem;
+    else if (content.kind === "answer") this.codeSaid.textContent = content.trouble;
     else if (content.kind === "block" && content.block === this.open && content.step === this.step) {
       this.pages = new Pages(content.free, buffers);
       this.draw();
@@ -288,6 +351,9 @@ class LabView {
     this.frames = new Frames(this.story, this.model.get("frames"));
     if (this.open >= this.frames.blocks) this.leave();
     this.scrub.max = this.story.steps.length;
+    const asks = this.story.steps.some((step) => step.ask);
+    this.saved.hidden = !asks;
+    this.root.classList.toggle("zl-has-asks", asks);
     this.title.textContent = this.story.title;
     this.root.setAttribute("aria-label", `Lab: ${this.story.title}`);
     this.plan = null;
@@ -303,7 +369,7 @@ class LabView {
     const theme = themeOf();
     this.palette = this.model.get("palette")[theme];
     this.root.dataset.theme = theme;
-    for (const name of ["page", "panel", "ink", "soft", "line", "free", "main", "hot", "shared"]) {
+    for (const name of ["page", "panel", "ink", "soft", "line", "free", "main", "hot", "good", "shared"]) {
       this.root.style.setProperty(`--zl-${name}`, this.palette[name]);
     }
     if (this.frames) this.show();
@@ -326,26 +392,76 @@ class LabView {
     const step = this.story.steps[n - 1];
     const last = this.story.steps.length;
     this.frames.seek(n - 1);
+    if (this.asking && (this.asking !== n + 1 || !this.ask)) this.asking = 0;
     this.scrub.value = n;
     this.scrub.setAttribute("aria-valuetext", `step ${n} of ${last}`);
     this.where.textContent = `step ${n} of ${last}`;
     this.back.disabled = n === 1;
     this.forth.disabled = n === last;
-    this.say.classList.toggle("zl-problem", step.problem);
-    const text = el("p", {}, el("em", { "aria-hidden": "true" }, String(n)), step.text);
-    if (this.say.textContent !== text.textContent) this.say.replaceChildren(text);
+    this.tell(step, n);
     const [total, free, used] = step.total;
     const holds = total === free + used;
     this.total.replaceChildren(
       `${number(total)} pages = `, el("b", {}, number(free)), " free + ", el("b", {}, number(used)), ` used ${holds ? "✓" : "✗"}`,
     );
-    if (this.open >= 0) this.ask(); // the old pages stay until the new ones are here
+    if (this.open >= 0) this.fetch(); // the old pages stay until the new ones are here
     this.crumb.hidden = this.open < 0;
     this.canvas.setAttribute("aria-label", this.open < 0
       ? `Memory map of ${this.story.nodes.length} nodes. Arrow keys go from block to block, Enter opens one.`
       : `Block ${this.open}, 1,024 pages. Arrow keys go from page to page, Enter tells all about one, Escape closes it.`);
     this.instruments(step);
     this.draw();
+  }
+
+  // What happens at this step, or the question before the next one.
+  tell(step, n) {
+    const { ask } = this;
+    const key = JSON.stringify([n, step.text, this.asking, ask?.key, step.ask && this.model.get("answers")[step.ask.key]]);
+    if (key === this.told) return; // nothing new: screen readers are not disturbed
+    this.told = key;
+    this.say.classList.toggle("zl-problem", step.problem && !ask);
+    this.say.classList.toggle("zl-asking", Boolean(ask));
+    this.map.classList.toggle("zl-target", Boolean(ask) && ["block", "zone", "page"].includes(ask.kind));
+    if (ask) {
+      this.say.replaceChildren(...this.question(ask));
+      if (ask.kind === "page" && this.open !== ask.at) {
+        this.open = ask.at;
+        this.mark = -1;
+        this.pages = this.facts = null;
+      }
+      return;
+    }
+    const verdict = step.ask ? this.verdict(step.ask) : [];
+    this.say.replaceChildren(el("p", {}, el("em", { "aria-hidden": "true" }, String(n)), step.text), ...verdict);
+  }
+
+  question(ask) {
+    const text = el("p", {}, el("em", {}, "predict"), ask.question);
+    const pass = el("button", { type: "button", class: "zl-pass", onclick: () => this.answer("?") }, "I don’t know, show me");
+    if (ask.kind === "choice") {
+      const choices = ask.options.map((option) => el("button", { type: "button", onclick: () => this.answer(option) }, option));
+      return [text, el("div", { class: "zl-options" }, ...choices, pass)];
+    }
+    if (ask.kind === "number") {
+      const input = el("input", { type: "number", "aria-label": "Your answer", step: 1 });
+      const send = () => input.value !== "" && this.answer(+input.value);
+      input.addEventListener("keydown", (event) => event.key === "Enter" && send());
+      return [text, el("div", { class: "zl-options" }, input, el("button", { type: "button", onclick: send }, "Answer"), pass)];
+    }
+    const how = ask.kind === "zone" ? "a block of the zone" : ask.kind === "page" ? "the block of pages" : "the block";
+    return [text, el("div", { class: "zl-options" }, el("span", {}, `Click ${how} on the map, or go there with the arrow keys and press Enter.`), pass)];
+  }
+
+  // Prediction and outcome, side by side.
+  verdict(ask) {
+    const answer = this.model.get("answers")[ask.key];
+    if (!answer) return [];
+    const right = answer.given === ask.answer || String(answer.given) === String(ask.answer) || (typeof ask.answer === "number" && Math.abs(answer.given - ask.answer) <= ask.within);
+    const show = (value) => (typeof value === "number" ? number(value) : value);
+    const said = right ? ask.why : ask.feedback[String(answer.given)] || ask.otherwise;
+    const yours = answer.given === "?" ? "You passed." : `You said ${show(answer.given)}.`;
+    return [el("p", { class: `zl-verdict ${right ? "zl-right" : "zl-wrong"}` },
+      el("b", {}, right ? "✓ " : "✗ "), right ? `${yours} Right. ` : `${yours} It was ${show(ask.answer)}. `, said, !right && ask.why && said !== ask.why ? ` ${ask.why}` : "")];
   }
 
   // One drawing a frame, however much has changed; at once when the canvas was cleared.
@@ -504,7 +620,7 @@ class LabView {
       const about = `${zone.name} on node ${zone.node}: ${number(zone.free)} of ${number(zone.pages)} pages free; watermarks min ${number(zone.min)}, low ${number(zone.low)}, high ${number(zone.high)}`;
       return el("button", { type: "button", class: "zl-zone", title: about, "aria-label": about, "aria-pressed": String(zone === shown), "data-zone": zone.id,
         onclick: () => { this.zone = this.zone === zone.id ? null : zone.id; this.show(); } },
-        el("span", {}, zone.role === "main" ? `${zone.name}, node ${zone.node}` : zone.name),
+        el("span", {}, called(zone)),
         el("span", { class: "zl-fill" }, el("i", { style: `width:${used}%;background:${colour}` }), tick(zone.low), tick(zone.high)),
         el("b", {}, number(zone.free)));
     });

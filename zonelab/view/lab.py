@@ -12,8 +12,9 @@ from typing import Any
 import anywidget
 import traitlets
 
-from zonelab.errors import BadRequest
-from zonelab.story import Control, History, Scenario
+from zonelab.errors import BadRequest, ZonelabError
+from zonelab.story import Answers, Control, History, Scenario
+from zonelab.story.answers import here
 from zonelab.view.inspect import block_view, page_view
 from zonelab.view.palette import PALETTE
 
@@ -31,6 +32,8 @@ class Lab(anywidget.AnyWidget):
         scenario: the story.
         show: instruments beside the map, of "why", "free", "zones", "charges", "interference".
         step: where to start.
+        predict: whether the story's questions are asked; a teacher may want to show it without.
+        answers: where answers are kept; beside the notebook by default.
         values: the story's parameters, where they should differ from their defaults.
 
     Raises:
@@ -47,14 +50,24 @@ class Lab(anywidget.AnyWidget):
     step = traitlets.Int(1).tag(sync=True)
     show: Any = traitlets.List().tag(sync=True)
     palette = traitlets.Dict(PALETTE).tag(sync=True)
+    answers = traitlets.Dict().tag(sync=True)
+    code = traitlets.Unicode().tag(sync=True)
+    predict = traitlets.Bool(True).tag(sync=True)
 
     def __init__(
-        self, scenario: Scenario, show: tuple[str, ...] = INSTRUMENTS[:4], step: int = 1, **values: Any
+        self,
+        scenario: Scenario,
+        show: tuple[str, ...] = INSTRUMENTS[:4],
+        step: int = 1,
+        predict: bool = True,
+        answers: Answers | None = None,
+        **values: Any,
     ) -> None:
         unknown = [name for name in show if name not in INSTRUMENTS]
         if unknown:
             raise BadRequest(f"no instrument {', '.join(unknown)}; there are {', '.join(INSTRUMENTS)}")
         self.scenario = scenario
+        self.kept = here() if answers is None else answers
         self.history: History = scenario.play(**values)
         self._playing = False
         start = scenario.values(values)
@@ -66,6 +79,9 @@ class Lab(anywidget.AnyWidget):
             values=start,
             step=step,
             show=list(show),
+            predict=predict,
+            answers=self._mine(),
+            code=self.kept.code(),
         )
         self.add_traits(**{name: traitlets.Any(start[name]) for name in scenario.controls})
         self.observe(self._parameter_set, list(scenario.controls))
@@ -100,22 +116,48 @@ class Lab(anywidget.AnyWidget):
             self.history = self.scenario.play(**change["new"])
             header, frames = self.history.payload()
             with self.hold_sync():
-                self.story, self.frames = header, frames
+                self.story, self.frames, self.answers = header, frames, self._mine()
                 self.step = self.step
         finally:
             self._playing = False
 
+    def _mine(self) -> dict[str, Any]:
+        """The answers kept to questions of this story."""
+        asks = [frame.ask for frame in self.history.frames if frame.ask is not None]
+        return {ask.key: answer for ask in asks if (answer := self.kept.get(ask.key)) is not None}
+
     def _asked(self, _: Any, content: dict[str, Any], __: Any) -> None:
-        """The browser wants to see the pages of a block, or all about a page."""
+        """The browser wants to see the pages of a block, or all about a page; or somebody has answered a question."""
+        buffers: list[bytes] = []
         try:
-            with self.scenario.at(int(content["step"]) - 1, **self.values) as machine:
-                if content["kind"] == "block":
-                    answer, buffers = block_view(machine, int(content["block"]))
-                else:
-                    answer, buffers = page_view(machine, int(content["pfn"])), []
-        except (BadRequest, KeyError, TypeError, ValueError) as problem:
-            answer, buffers = {"problem": str(problem)}, []
+            if content["kind"] == "answer":
+                answer = self.answer(str(content["key"]), content["given"])
+            elif content["kind"] == "restore":
+                answer = {"restored": self.kept.restore(str(content["code"]))}
+                self.answers, self.code = self._mine(), self.kept.code()
+            else:
+                with self.scenario.at(int(content["step"]) - 1, **self.values) as machine:
+                    if content["kind"] == "block":
+                        answer, buffers = block_view(machine, int(content["block"]))
+                    else:
+                        answer = page_view(machine, int(content["pfn"]))
+        except (ZonelabError, KeyError, TypeError, ValueError) as problem:
+            answer = {"problem": str(problem)}
         self.send({**content, **answer}, buffers)
+
+    def answer(self, key: str, given: str | int) -> dict[str, Any]:
+        """Answer a question of the story, as a click does: ``{"right": …, "said": …}``; kept for good.
+
+        Raises:
+            BadRequest: no such question, or this cannot be an answer to it.
+        """
+        asks = {frame.ask.key: frame.ask for frame in self.history.frames if frame.ask is not None}
+        if key not in asks:
+            raise BadRequest(f"this story has no question {key!r}; it has {', '.join(asks) or 'none'}")
+        verdict = asks[key].judge(given)
+        self.kept.record(key, given, verdict.right)
+        self.answers, self.code = self._mine(), self.kept.code()
+        return {"right": verdict.right, "said": verdict.said, "trouble": self.kept.problem}
 
     def text(self) -> str:
         """The story in words."""

@@ -81,6 +81,9 @@ function zoneColour(palette, frames, zone) {
   return account > ROOT ? ownerColour(palette, account) : palette.shared;
 }
 
+// A zone's name as it is shown: main zones all have the same, and are told apart by their node.
+const called = (zone) => (zone.role === "main" ? `${zone.name}, node ${zone.node}` : zone.name);
+
 const isShared = (zone) => zone !== undefined && (zone.role === "shared" || zone.role === "mount");
 
 function mix(a, b, part) {

@@ -10,7 +10,7 @@ import pytest
 
 from zonelab.errors import BadRequest
 from zonelab.machine import BLOCK
-from zonelab.story import Slider, Toggle
+from zonelab.story import Answers, Slider, Toggle
 from zonelab.story.history import CHANGE
 from zonelab.story.tour import LARGE, tour
 from zonelab.view import Lab
@@ -198,3 +198,24 @@ def test_colours_can_be_seen(theme):
         assert contrast(sign, colours["page"]) >= 2.5, sign
     assert contrast(colours["hot"], colours["page"]) >= 3
     assert colour(0, theme) == colours["free"] and colour(10, theme) == colour(2, theme)
+
+
+def test_an_answer_from_the_page_is_judged_and_kept(tmp_path):
+    path = tmp_path / "answers.json"
+    lab = Lab(tour, answers=Answers(path))
+    said, _ = asked(lab, kind="answer", key="tour/7", given="web.private")
+    assert not said["right"] and "nobody else's pages" in said["said"]
+    assert lab.answers["tour/7"]["tries"] == 1 and lab.code == lab.kept.code()
+    again = Lab(tour, answers=Answers(path))
+    assert again.answers == lab.answers
+    assert asked(lab, kind="answer", key="tour/99", given="x")[0]["problem"].startswith("this story has no question")
+    assert "choose one of" in asked(lab, kind="answer", key="tour/10", given="x")[0]["problem"]
+    fresh = Lab(tour, answers=Answers())
+    assert asked(fresh, kind="restore", code=lab.code)[0]["restored"] == 1
+    assert fresh.answers == lab.answers
+    assert "begins no code" in asked(fresh, kind="restore", code="hello")[0]["problem"]
+
+
+def test_passing_counts_as_a_try():
+    lab = Lab(tour, answers=Answers())
+    assert asked(lab, kind="answer", key="tour/10", given="?")[0]["right"] is False

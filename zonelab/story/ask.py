@@ -15,6 +15,10 @@ from zonelab.machine.zone import Zone
 Kind = Literal["choice", "number", "block", "zone", "page"]
 
 
+PASS = "?"
+"""Given by who does not know and wants to be shown."""
+
+
 def called(zone: Zone) -> str:
     """A zone's name as it is shown: main zones all have the same, and are told apart by their node."""
     return f"{zone.name}, node {zone.node}" if zone.role == "main" else zone.name
@@ -68,6 +72,8 @@ class Ask:
         Raises:
             BadRequest: this cannot be an answer at all.
         """
+        if given == PASS:
+            return Verdict(False, self.why, self.why)
         if self.kind == "choice" and given not in self.options:
             raise BadRequest(f"{given!r} is no answer to {self.question!r}; choose one of {', '.join(self.options)}")
         if self.kind in ("number", "block", "page"):

@@ -215,7 +215,7 @@ def bench(arguments: argparse.Namespace) -> int:
     rows = []
     if not arguments.json:
         print(benchmark.environment())
-    for row in benchmark.rows():
+    for row in benchmark.rows(in_browser=arguments.browser):
         rows.append(row)
         if not arguments.json:
             print(row, flush=True)
@@ -247,6 +247,9 @@ def make_parser(scenario: Any = None) -> argparse.ArgumentParser:
 
     one = commands.add_parser("bench", help="how fast it is here, against the targets")
     one.add_argument("--json", action="store_true", help="the table as JSON")
+    one.add_argument(
+        "--browser", action="store_true", help="how fast a lab follows keys and sliders, in a real JupyterLab"
+    )
     one.set_defaults(run=bench)
     return parser
 

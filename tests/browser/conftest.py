@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[2]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
-
-
-def chromium() -> str | None:
-    """Where the system's Chromium is; None leaves it to Playwright's own."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    return next((path for name in names if (path := shutil.which(name))), None)
+from zonelab.browser import COURSE, FLAGS, Jupyter, chromium
 
 
 @pytest.fixture(scope="session")
@@ -39,55 +23,9 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-class Jupyter:
-    """A JupyterLab server on a copy of the course."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "notebooks"
-        shutil.copytree(ROOT / "notebooks", self.folder)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        private = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-        environment = os.environ | private | {
-            "IPYTHONDIR": str(folder / "ipython"),
-            "JUPYTER_CONFIG_PATH": str(ROOT / "zonelab" / "nodelay"),
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-        }  # fmt: skip
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.port={self.port}",
-                   "--ServerApp.port_retries=0", "--IdentityProvider.token=test", f"--ServerApp.root_dir={self.folder}",
-                   "--LabApp.expose_app_in_browser=True",
-                   "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]  # fmt: skip
-        self.log = (folder / "server.log").open("w")
-        self.server = subprocess.Popen(command, env=environment, stdout=self.log, stderr=self.log)
-        end = time.monotonic() + 90
-        while time.monotonic() < end:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            time.sleep(0.1)
-        raise TimeoutError((folder / "server.log").read_text())
-
-    def write(self, name: str, *sources: str) -> str:
-        """A notebook of these code cells, in the server's folder; returns its name."""
-        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
-        notebook = nbformat.v4.new_notebook(
-            metadata=kernel, cells=[nbformat.v4.new_code_cell(source) for source in sources]
-        )
-        nbformat.write(notebook, self.folder / name)
-        return name
-
-    def close(self) -> None:
-        self.server.terminate()
-        try:
-            self.server.wait(10)
-        except subprocess.TimeoutExpired:
-            self.server.kill()
-        self.log.close()
-
-
 @pytest.fixture(scope="session")
 def jupyter(tmp_path_factory: Any) -> Iterator[Jupyter]:
-    server = Jupyter(tmp_path_factory.mktemp("jupyter"))
+    server = Jupyter(tmp_path_factory.mktemp("jupyter"), COURSE)
     yield server
     server.close()
 
@@ -99,7 +37,7 @@ class Opened:
         self.page, self.errors = page, []  # type: Page, list[str]
         page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.goto(f"http://127.0.0.1:{jupyter.port}/lab/workspaces/w{time.monotonic_ns()}/tree/{name}?token=test&reset")
+        page.goto(jupyter.address(name))
         self.run_all()
 
     def command(self, name: str, **options: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -181,3 +183,79 @@ def test_fits_a_phone(opened, jupyter):
     assert inside == []
     lab.root.locator(".zl-scrub").fill("5")
     lab.until(lambda: "pfn 0 is charged to web" in lab.text)
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_axe_finds_nothing_serious(opened, jupyter, theme):
+    import axe_playwright_python
+
+    axe = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    page = opened(jupyter.write("axe.ipynb", TOUR.replace(", predict=False", "")))
+    page.command("apputils:change-theme", theme=theme)
+    lab = page.lab()
+    lab.until(lambda: lab.root.get_attribute("data-theme") == theme.split()[1].lower())
+    page.page.evaluate(axe)
+    for state in ("first step", "a question", "a block"):
+        if state == "a question":
+            lab.root.locator(".zl-say").focus()
+            page.page.keyboard.press("End")
+        if state == "a block":
+            lab.root.get_by_role("button", name="I don’t know").click()
+            lab.root.locator("canvas").focus()
+            page.page.keyboard.press("ArrowRight")
+            page.page.keyboard.press("Enter")
+        lab.settle()
+        found = page.page.evaluate("() => axe.run('.zonelab')")
+        serious = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
+        assert not serious, [(state, v["id"], [n["html"][:120] for n in v["nodes"]]) for v in serious]
+        assert len(found["passes"]) > 10
+
+
+def test_keyboard_alone_is_enough(opened, jupyter):
+    """Tab goes through every control in the order in which they stand, and each does its work with keys."""
+    page = opened(jupyter.write("tab.ipynb", TOUR))
+    lab = page.lab()
+    lab.root.locator("button").first.focus()
+    seen = []
+    for _ in range(40):
+        label = page.page.evaluate(
+            "() => { const e = document.activeElement; return e.closest('.zonelab') && "
+            "(e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.className || e.tagName) }"
+        )
+        if not label:
+            break
+        seen.append(label)
+        page.page.keyboard.press("Tab")
+    for wanted in (
+        "Play (space)",
+        "Speed",
+        "Step",
+        "web, private",
+        "web may borrow",
+        "machine",
+        "What happens at this step",
+    ):
+        assert wanted in seen, seen
+    assert any(label.startswith("Memory map") for label in seen) and "Instruments" in seen
+    borrow = lab.input("web may borrow")
+    borrow.focus()
+    page.page.keyboard.press("Space")
+    assert not borrow.is_checked()
+    lab.root.get_by_role("button", name="Play (space)").focus()
+    page.page.keyboard.press("Enter")
+    lab.until(lambda: lab.where == "step 2 of 14")
+
+
+def test_a_screen_reader_is_told_each_step_once(opened, jupyter):
+    page = opened(jupyter.write("live.ipynb", TOUR))
+    lab = page.lab()
+    assert lab.root.locator(".zl-say").get_attribute("aria-live") == "polite"
+    changes = page.page.evaluate_handle(
+        "() => { const seen = []; new MutationObserver(all => seen.push(...all.filter(m => m.addedNodes.length)))"
+        ".observe(document.querySelector('.zl-say'), { childList: true, subtree: true }); return seen }"
+    )
+    lab.root.locator(".zl-say").focus()
+    page.page.keyboard.press("ArrowRight")
+    lab.until(lambda: lab.where == "step 2 of 14")
+    lab.settle()
+    assert changes.evaluate("seen => seen.length") == 1

@@ -210,7 +210,7 @@ def test_what_is_wrong_is_refused_and_changes_nothing(command, what, call, says)
 
 
 def test_no_command_is_forgotten():
-    looks = {"bill", "check", "digest", "conserved", "zone_of", "fallback", "emit"}
+    looks = {"bill", "pages_of", "check", "digest", "conserved", "zone_of", "fallback", "emit"}
     forgiving = {"lookup_dentries"}  # what was thrown away meanwhile is passed over
     works = {"accessed", "recharge", "refault", "release", "tick"}  # for the rooms of the machine, not for a reader
     commands = {name for name, _ in inspect.getmembers(Machine, inspect.isfunction) if not name.startswith("_")}

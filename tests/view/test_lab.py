@@ -175,6 +175,20 @@ def test_text_twin():
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     assert "Step 14 of 14" in data["text/plain"]
     assert "application/vnd.jupyter.widget-view+json" in data
+    assert 'alt="Storyboard of' in data["text/html"] and data["text/html"].count("<li>") == 14
+
+
+def test_a_rendered_page_shows_the_still_picture():
+    """What nbconvert makes of a lab whose kernel is gone."""
+    import nbconvert
+    import nbformat
+
+    bundle = Lab(tour)._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    output = nbformat.v4.new_output("display_data", dict(data))
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("lab", outputs=[output])])
+    body, _ = nbconvert.HTMLExporter(template_name="basic").from_notebook_node(page)
+    assert "Storyboard of" in body and "as ever." in body
 
 
 def contrast(one, other):

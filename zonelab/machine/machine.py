@@ -207,7 +207,7 @@ class Machine(State):
         for task in list(who.tasks):
             self._end(task)
         freed = self._free() - before
-        left = np.flatnonzero(self.pages.owner == who.id).astype(np.int64)
+        left = self.pages_of(who)
         self.recharge(left, self.root)
         self.emit("exit", name=who.name, freed=freed, left=len(left), heir=self.root.name)
         who.alive = False

@@ -86,12 +86,16 @@ class MoveReport:
 
 @dataclass(slots=True)
 class Progress:
-    """One step of a move: `done` of `total` pages are on the target; the last ones went from `source` to `target` pfns."""
+    """One step of a move: `done` of `total` pages are on the target; the last ones went from `source` to `target` pfns.
+
+    The move follows `plan`.
+    """
 
     done: int
     total: int
     source: Pfns
     target: Pfns
+    plan: MovePlan
 
 
 PORTION = 1 << 14
@@ -133,7 +137,8 @@ def _mapped_by(tasks: list[Task]) -> Pfns:
     if not tables:
         return np.empty(0, np.int64)
     pfns = np.concatenate(tables) if len(tables) > 1 else tables[0]
-    if (pfns[1:] > pfns[:-1]).all():
+    objects = [x.id for task in tasks for vma in task.vmas for x in (vma.file, vma.anon) if x is not None]
+    if len(set(objects)) == len(objects):  # no two tables can lead to the same page
         return pfns
     _, first = np.unique(pfns, return_index=True)
     return pfns[np.sort(first)]
@@ -155,7 +160,7 @@ def _unmapped(m: State, container: Container, mapped: Pfns) -> Pfns:
             pfns = np.concatenate([np.arange(first, first + length) for first, length in zone.spans()])
             found.append(pfns[m.pages.owner[pfns] > 0])
     if container.charged > charged:
-        found.append(np.flatnonzero(m.pages.owner == container.id))
+        found.append(m.pages_of(container))
     if not found:
         return np.empty(0, np.int64)
     return np.setdiff1d(np.concatenate(found), mapped)
@@ -314,7 +319,7 @@ def moving(m: State, who: Container | Task, node: int, step: int) -> Generator[P
                 done=done,
                 total=plan.pages,
             )
-            yield Progress(done, plan.pages, source, target)
+            yield Progress(done, plan.pages, source, target, plan)
         finished = True
     finally:
         if not finished:

@@ -34,9 +34,16 @@ class Node:
     def __repr__(self) -> str:
         return f"<node {self.id}: {self.pages} pages from pfn {self.start_pfn}, zones {[z.name for z in self.zones]}>"
 
+    def free_blocks(self) -> npt.NDArray[np.int64]:
+        """The wholly free blocks of the main zone, rising."""
+        heads = self.main.free_area.lists[MAX_ORDER]
+        free = np.zeros(self.pages >> MAX_ORDER, bool)
+        free[(np.fromiter(heads, np.int64, len(heads)) - self.start_pfn) >> MAX_ORDER] = True
+        return np.flatnonzero(free) + (self.start_pfn >> MAX_ORDER)
+
     def longest_free_stretch(self) -> int:
         """Blocks in the longest run of wholly free neighbouring blocks of the main zone."""
-        heads = np.sort(np.fromiter(self.main.free_area.lists[MAX_ORDER], np.int64)) >> MAX_ORDER
+        heads = self.free_blocks()
         if not len(heads):
             return 0
         breaks = np.flatnonzero(np.diff(heads) != 1) + 1
@@ -48,7 +55,7 @@ class Node:
         Raises:
             BadRequest: there are not so many, or not in one stretch, or not there.
         """
-        heads = np.sort(np.fromiter(self.main.free_area.lists[MAX_ORDER], np.int64)) >> MAX_ORDER
+        heads = self.free_blocks()
         if at is not None:
             if at % BLOCK:
                 raise BadRequest(

@@ -200,6 +200,19 @@ class State:
         self.refaults[account.name] += pages
         self.emit("refault", cause, account=account.name, pages=pages)
 
+    def pages_of(self, account: Container) -> Pfns:
+        """All pages charged to an account, rising. O(blocks that are not wholly free)."""
+        if not account.charged:
+            return np.empty(0, np.int64)
+        used = np.ones(len(self.block_zone), bool)
+        for zone in self.zones:
+            whole = zone.free_area.lists[MAX_ORDER]
+            used[np.fromiter(whole, np.int64, len(whole)) >> MAX_ORDER] = False
+        blocks = np.flatnonzero(used)
+        inside, at = np.nonzero(self.pages.owner.reshape(-1, BLOCK)[blocks] == account.id)
+        found: Pfns = blocks[inside] * BLOCK + at
+        return found
+
     def recharge(self, pfns: Pfns, account: Container) -> None:
         """Charge pages to another account."""
         self._uncharge(pfns)
@@ -274,9 +287,9 @@ class State:
         self._rename_blocks(source, target, blocks)
 
     def _rename_blocks(self, source: Zone, target: Zone, blocks: np.ndarray) -> None:
-        source.blocks = np.setdiff1d(source.blocks, blocks, assume_unique=True)
-        target.blocks = np.union1d(target.blocks, blocks)
         self.block_zone[blocks] = target.id
+        source.blocks = source.blocks[self.block_zone[source.blocks] == source.id]
+        target.blocks = np.sort(np.concatenate([target.blocks, blocks]))
         self.dirty[blocks] = True
         self.lru.forget()
 

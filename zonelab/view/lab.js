@@ -143,7 +143,7 @@ class LabView {
     const sizes = new ResizeObserver(() => this.resize());
     sizes.observe(this.map);
     const follow = {
-      "change:frames": () => this.load(),
+      "change:tape": () => this.load(),
       "change:values": () => this.shown(),
       "change:step": () => this.show(),
       "change:show": () => this.show(),
@@ -347,8 +347,8 @@ class LabView {
   // -- showing
 
   load() {
-    this.story = this.model.get("story");
-    this.frames = new Frames(this.story, this.model.get("frames"));
+    this.frames = new Frames(this.model.get("tape"));
+    this.story = this.frames.story;
     if (this.open >= this.frames.blocks) this.leave();
     this.scrub.max = this.story.steps.length;
     const asks = this.story.steps.some((step) => step.ask);
@@ -409,8 +409,8 @@ class LabView {
     this.canvas.setAttribute("aria-label", this.open < 0
       ? `Memory map of ${this.story.nodes.length} nodes. Arrow keys go from block to block, Enter opens one.`
       : `Block ${this.open}, 1,024 pages. Arrow keys go from page to page, Enter tells all about one, Escape closes it.`);
+    this.draw(true); // not in the next frame: that would be 16 ms later
     this.instruments(step);
-    this.draw();
   }
 
   // What happens at this step, or the question before the next one.
@@ -582,7 +582,7 @@ class LabView {
 
   why(step) {
     const items = step.events.map(([depth, kind, text]) => el("li", { class: `zl-is-${kind}`, style: `--depth:${Math.min(depth, 5)}` }, text));
-    return items.length ? [el("h5", {}, "Why"), el("ol", { class: "zl-why" }, ...items)] : [];
+    return items.length ? [el("h5", {}, "Why"), el("ol", { class: "zl-why", tabindex: 0, "aria-label": "Why" }, ...items)] : [];
   }
 
   // The zone in which this step allocated, unless the reader chose one.

@@ -6,6 +6,10 @@ browser (``map.js``, ``lab.js``), which has all frames of the story and needs no
 
 from __future__ import annotations
 
+import base64
+import html
+import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +21,11 @@ from zonelab.story import Answers, Control, History, Scenario
 from zonelab.story.answers import here
 from zonelab.view.inspect import block_view, page_view
 from zonelab.view.palette import PALETTE
+from zonelab.view.storyboard import storyboard
 
 HERE = Path(__file__).parent
+STILL = 6
+"""Steps in the still storyboard that a lab leaves in its output."""
 INSTRUMENTS = ("why", "free", "zones", "charges", "interference")
 
 
@@ -36,6 +43,9 @@ class Lab(anywidget.AnyWidget):
         answers: where answers are kept; beside the notebook by default.
         values: the story's parameters, where they should differ from their defaults.
 
+    Attributes:
+        history: the story as it is told now; story, frames: what ``History.payload`` makes of it.
+
     Raises:
         BadRequest: an unknown parameter or instrument, or a value that it cannot have; nothing is changed.
     """
@@ -43,11 +53,10 @@ class Lab(anywidget.AnyWidget):
     _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("map.js", "lab.js"))
     _css = HERE / "lab.css"
 
-    story = traitlets.Dict().tag(sync=True)
-    frames = traitlets.Bytes(b"").tag(sync=True)
+    tape = traitlets.Bytes(b"").tag(sync=True)  # the whole story as one buffer: nothing on the way takes it to pieces
     controls: Any = traitlets.List().tag(sync=True)
-    values = traitlets.Dict().tag(sync=True)
-    step = traitlets.Int(1).tag(sync=True)
+    values = traitlets.Dict().tag(sync=True, echo_update=False)  # the browser knows what it has sent
+    step = traitlets.Int(1).tag(sync=True, echo_update=False)
     show: Any = traitlets.List().tag(sync=True)
     palette = traitlets.Dict(PALETTE).tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)
@@ -71,10 +80,9 @@ class Lab(anywidget.AnyWidget):
         self.history: History = scenario.play(**values)
         self._playing = False
         start = scenario.values(values)
-        header, frames = self.history.payload()
+        self.story, self.frames = self.history.payload()
         super().__init__(
-            story=header,
-            frames=frames,
+            tape=_tape(self.story, self.frames),
             controls=[_control(name, control) for name, control in scenario.controls.items()],
             values=start,
             step=step,
@@ -114,9 +122,9 @@ class Lab(anywidget.AnyWidget):
             for name, value in change["new"].items():
                 setattr(self, name, value)
             self.history = self.scenario.play(**change["new"])
-            header, frames = self.history.payload()
+            self.story, self.frames = self.history.payload()
             with self.hold_sync():
-                self.story, self.frames, self.answers = header, frames, self._mine()
+                self.tape, self.answers = _tape(self.story, self.frames), self._mine()
                 self.step = self.step
         finally:
             self._playing = False
@@ -163,13 +171,36 @@ class Lab(anywidget.AnyWidget):
         """The story in words."""
         return self.history.text()
 
+    def still(self) -> str:
+        """The story as HTML without any script: a storyboard of its main steps, and all of it in words."""
+        number = len(self.history)
+        steps = sorted({round(at * (number - 1) / (STILL - 1)) for at in range(STILL)})
+        out = io.BytesIO()
+        storyboard(self.history, steps=steps).savefig(out, format="png", dpi=72)
+        alt = html.escape(
+            f"Storyboard of {self.history.title!r}, steps {', '.join(str(n + 1) for n in steps)}", quote=True
+        )
+        words = "".join(f"<li>{html.escape(frame.text)}</li>" for frame in self.history.frames)
+        return (
+            f'<figure><img alt="{alt}" src="data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}">'
+            f"<figcaption>{html.escape(self.history.title)}</figcaption></figure><ol>{words}</ol>"
+        )
+
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        """Beside the widget itself its text twin, for places where widgets cannot run."""
+        """Beside the widget itself a still storyboard and its text twin, for places where widgets cannot run."""
         bundle = super()._repr_mimebundle_(**options)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
             data["text/plain"] = f"{self.history.title}\n{self.text()}"
+            data["text/html"] = self.still()
         return bundle
+
+
+def _tape(story: dict[str, Any], frames: bytes) -> bytes:
+    """Header and frames in one: the header's length (uint32), itself as JSON, padded to a multiple of 4; then the frames."""
+    header = json.dumps(story, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 4)
+    return len(header).to_bytes(4, "little") + header + frames
 
 
 def _control(name: str, control: Control) -> dict[str, Any]:

@@ -6,10 +6,12 @@ const ROOT = 1; // account of everything outside of containers
 
 // -- frames
 
-// All changed blocks of all steps, as written by History.payload(): 16 bytes each.
+// A story and all changed blocks of all its steps, 16 bytes each, as written by History.payload() and packed by lab.py.
 class Frames {
-  constructor(story, view) {
-    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice().buffer;
+  constructor(view) {
+    const head = view.getUint32(0, true);
+    const story = JSON.parse(new TextDecoder().decode(new Uint8Array(view.buffer, view.byteOffset + 4, head)));
+    const bytes = new Uint8Array(view.buffer, view.byteOffset + 4 + head, view.byteLength - 4 - head).slice().buffer;
     this.u32 = new Uint32Array(bytes);
     this.u16 = new Uint16Array(bytes);
     this.story = story;
@@ -58,6 +60,8 @@ class Frames {
       }
     }
     this.at = n;
+    this.byZone = new Map([...this.zones.values()].filter((zone) => zone.role !== "main").map((zone) => [zone.id, []]));
+    if (this.byZone.size) for (let block = 0; block < this.blocks; block++) this.byZone.get(this.zone[block])?.push(block);
     return this;
   }
 
@@ -86,7 +90,16 @@ const called = (zone) => (zone.role === "main" ? `${zone.name}, node ${zone.node
 
 const isShared = (zone) => zone !== undefined && (zone.role === "shared" || zone.role === "mount");
 
+const mixed = new Map();
+
 function mix(a, b, part) {
+  const step = Math.round(part * 32) / 32; // a few dozen shades do, and are worked out once
+  const key = a + b + step;
+  if (!mixed.has(key)) mixed.set(key, blend(a, b, step));
+  return mixed.get(key);
+}
+
+function blend(a, b, part) {
   const [x, y] = [a, b].map((c) => [1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16)));
   return `rgb(${x.map((v, i) => Math.round(v + (y[i] - v) * part)).join(",")})`;
 }
@@ -138,8 +151,12 @@ function place(plan, k) {
   return [at, inside % strip, Math.floor(inside / strip)];
 }
 
+function fieldOf(plan, block) {
+  return plan.fields.find(({ node }) => block >= node.first && block < node.first + node.blocks);
+}
+
 function cellAt(plan, block) {
-  const field = plan.fields.find(({ node }) => block >= node.first && block < node.first + node.blocks);
+  const field = fieldOf(plan, block);
   if (!field) return null;
   const [strip, column, row] = place(plan, block - field.node.first);
   return [field.x + strip * (plan.strip * plan.cell + BETWEEN) + column * plan.cell, field.y + row * plan.pitchY];
@@ -159,36 +176,37 @@ function blockUnder(plan, x, y) {
   return -1;
 }
 
-// Runs of neighbouring blocks in one row for which `want` holds: [first block, length].
-function* rowRuns(plan, node, want) {
+// Runs of neighbours in one row among rising block numbers: [first block, length].
+function* rowRuns(plan, blocks) {
   let first = -1;
-  for (let k = 0; k <= node.blocks; k++) {
-    const inside = k < node.blocks && want(node.first + k);
-    const breaks = !inside || k % plan.strip === 0;
-    if (breaks && first >= 0) {
-      yield [node.first + first, k - first];
-      first = -1;
+  let length = 0;
+  for (const block of blocks) {
+    const field = fieldOf(plan, block);
+    if (length && block === first + length && (block - field.node.first) % plan.strip) length++;
+    else {
+      if (length) yield [first, length];
+      [first, length] = [block, 1];
     }
-    if (inside && first < 0) first = k;
   }
+  if (length) yield [first, length];
 }
 
 // Where a set of blocks ends: each side of a block that has no neighbour in the set.
-function contour(ctx, plan, node, want) {
+function contour(ctx, plan, blocks) {
   const { cell, strip } = plan;
+  const all = new Set(blocks);
   ctx.beginPath();
-  for (let k = 0; k < node.blocks; k++) {
-    if (!want(node.first + k)) continue;
-    const [x, y] = cellAt(plan, node.first + k);
-    const inside = (other, near) => other >= 0 && other < node.blocks && near && want(node.first + other);
-    const column = k % strip;
+  for (const block of blocks) {
+    const [x, y] = cellAt(plan, block);
+    const { node } = fieldOf(plan, block);
+    const column = (block - node.first) % strip;
     for (const [other, near, x1, y1, x2, y2] of [
-      [k - 1, column > 0, x, y, x, y + cell],
-      [k + 1, column < strip - 1, x + cell, y, x + cell, y + cell],
-      [k - strip, true, x, y, x + cell, y],
-      [k + strip, true, x, y + cell, x + cell, y + cell],
+      [block - 1, column > 0, x, y, x, y + cell],
+      [block + 1, column < strip - 1, x + cell, y, x + cell, y + cell],
+      [block - strip, block - strip >= node.first, x, y, x + cell, y],
+      [block + strip, block + strip < node.first + node.blocks, x, y + cell, x + cell, y + cell],
     ]) {
-      if (inside(other, near)) continue;
+      if (near && all.has(other)) continue;
       ctx.moveTo(x1, y1);
       ctx.lineTo(x2, y2);
     }
@@ -234,6 +252,19 @@ function write(ctx, text, x, y, colour, palette) {
   ctx.fillText(text, x, y);
 }
 
+// All blocks of a node as free ones: a few rectangles instead of thousands.
+function emptyField(ctx, plan, field, palette) {
+  const { cell, gap, strip, rows } = plan;
+  ctx.fillStyle = palette.free;
+  for (let k = 0; k < field.node.blocks; k += strip * rows) {
+    const x = field.x + (k / (strip * rows)) * (strip * cell + BETWEEN);
+    const count = Math.min(strip * rows, field.node.blocks - k);
+    const full = Math.floor(count / strip);
+    ctx.fillRect(x, field.y, strip * cell - gap, full * cell - gap);
+    if (count % strip) ctx.fillRect(x, field.y + full * cell, (count % strip) * cell - gap, cell - gap);
+  }
+}
+
 // The whole machine. `mark` is the block under the pointer or the keyboard's cursor, -1 for none.
 function drawMachine(ctx, plan, frames, palette, step, mark) {
   const { cell, gap } = plan;
@@ -255,15 +286,17 @@ function drawMachine(ctx, plan, frames, palette, step, mark) {
     const memory = mib >= 1024 ? `${mib / 1024} GiB` : `${mib} MiB`;
     const about = start + ctx.measureText(memory + far).width <= field.w ? memory + far : memory;
     ctx.fillText(about, field.x + start, field.y - 20);
+    if (cell < 8) emptyField(ctx, plan, field, palette);
     for (let k = 0; k < node.blocks; k++) {
       const block = node.first + k;
+      if (cell < 8 && !frames.used[block]) continue;
       const [strip, column, row] = place(plan, k);
       const x = field.x + strip * (plan.strip * cell + BETWEEN) + column * cell;
       const y = field.y + row * plan.pitchY;
       const used = frames.used[block];
       const colour = used ? ownerColour(palette, frames.owner[block]) : palette.free;
       if (cell < 8) {
-        ctx.fillStyle = used ? mix(palette.free, colour, 0.35 + (0.65 * used) / BLOCK) : palette.free;
+        ctx.fillStyle = mix(palette.free, colour, 0.35 + (0.65 * used) / BLOCK);
         ctx.fillRect(x, y, size, size);
         continue;
       }
@@ -289,12 +322,12 @@ function outlines(ctx, plan, field, frames, palette) {
   const names = [];
   for (const zone of frames.zones.values()) {
     if (zone.node !== field.node.id || zone.role === "main") continue;
-    const inside = (block) => frames.zone[block] === zone.id;
+    const blocks = frames.byZone.get(zone.id);
     ctx.strokeStyle = zoneColour(palette, frames, zone);
     ctx.lineWidth = rows ? 2 : 1.5;
     ctx.setLineDash(isShared(zone) && rows ? [5, 3] : []);
     let named = false;
-    for (const [first, length] of rowRuns(plan, field.node, inside)) {
+    for (const [first, length] of rowRuns(plan, blocks)) {
       const [x, y] = cellAt(plan, first);
       if (rows) {
         box(ctx, x - 2, y - 2, length * cell - gap + 4, size + 4, 5);
@@ -304,7 +337,7 @@ function outlines(ctx, plan, field, frames, palette) {
       if (!named) names.push([zone.name, ...beside, ctx.strokeStyle]);
       named = true;
     }
-    if (!rows) contour(ctx, plan, field.node, inside);
+    if (!rows) contour(ctx, plan, blocks);
     ctx.setLineDash([]);
   }
   const taken = [];
@@ -325,19 +358,16 @@ function marks(ctx, plan, frames, palette, step, mark, taken) {
   const { cell, gap, label: rows } = plan;
   const size = cell - gap;
   const focus = step.focus >= 0 ? Math.floor(step.focus / BLOCK) : -1;
-  const changed = new Set(frames.changed);
-  if (changed.size && changed.size < frames.blocks) {
+  const { changed } = frames;
+  if (changed.length && changed.length < frames.blocks) {
     ctx.strokeStyle = palette.hot;
     ctx.lineWidth = 1.5;
-    for (const { node } of plan.fields) {
-      const inside = (block) => changed.has(block);
-      if (!rows) contour(ctx, plan, node, inside);
-      else {
-        for (const [first, length] of rowRuns(plan, node, inside)) {
-          const [x, y] = cellAt(plan, first);
-          box(ctx, x + 1, y + 1, length * cell - gap - 2, size - 2, 3);
-          ctx.stroke();
-        }
+    if (!rows) contour(ctx, plan, changed);
+    else {
+      for (const [first, length] of rowRuns(plan, changed)) {
+        const [x, y] = cellAt(plan, first);
+        box(ctx, x + 1, y + 1, length * cell - gap - 2, size - 2, 3);
+        ctx.stroke();
       }
     }
   }

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zonelab.errors import BadRequest
-from zonelab.machine import BLOCK, Machine
+from zonelab.machine import BLOCK, FakeNuma, Machine
 
 
 def contents(machine):
@@ -149,5 +149,49 @@ def test_a_page_that_is_replaced_on_the_way_is_passed_over():
             next(steps)
         except StopIteration as end:
             report = end.value
-    assert report.staying["freed or replaced while the move was under way"] == 100
+    assert report.staying["freed, replaced or pinned while the move was under way"] == 100
     m.check()
+
+
+def test_a_page_that_is_pinned_on_the_way_keeps_its_frame():
+    busy = Busy(pages=900, pinned=0)
+    m = busy.m
+    steps = m.moving(busy.web, 1, 200)
+    next(steps)
+    m.pin(busy.heap, 100, 200)  # half of them have moved, half have not
+    frames = busy.heap.table[100:300].copy()
+    steps.close()
+    assert (busy.heap.table[100:300] == frames).all(), "neither on nor back"
+    m.check()
+
+
+def test_pages_of_an_orphaned_shared_zone_stay():
+    m = Machine(nodes=2, node_mib=32)
+    a, b = m.container("a", 0, 4), m.container("b", 0, 4)
+    m.container_set("s", [a], shared_mib=4)
+    libc = m.file("libc", pages=50)
+    for container in (a, b):
+        m.touch(m.mmap(m.task(container), file=libc), 0, 50, write=False)
+    m.exit(a, merge=False)
+    assert list(m.plan_move(b, 1).staying) == ["lies in s.shared, which is an orphan and stays"]
+
+
+def test_zones_of_tasks_that_move_one_by_one_have_names_of_their_own():
+    m = Machine(nodes=2, node_mib=32)
+    web = m.container("web", 0, 4)
+    for _ in range(3):
+        task = m.task(web)
+        m.touch(m.mmap(task, pages=50), 0, 50)
+    for task in list(web.tasks):
+        m.move(task, 1)
+    names = [zone.name for zone in m.zones]
+    assert len(names) - 1 == len(set(names)), names  # the two main zones are both called Normal
+
+
+def test_fake_nodes_that_do_not_fit_are_refused_before_anything_is_cut():
+    m = Machine(nodes=1, node_mib=16, policy=FakeNuma(4))
+    before = m.digest()
+    with pytest.raises(BadRequest, match="needs 4 fake nodes of 4 MiB; node 0 has room for 3"):
+        m.container("a", 0, 16)
+    assert m.digest() == before
+    m.container("a", 0, 12)

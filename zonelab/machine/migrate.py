@@ -197,7 +197,8 @@ def _sort_out(m: State, container: Container, tasks: list[Task], pfns: Pfns) -> 
     zone_ids = m.block_zone[pfns >> MAX_ORDER]
     for zone in m.zones:
         if zone.role in ("shared", "mount"):
-            stay(f"lies in {zone.name}, which belongs to {zone.owner.name} and stays", zone_ids == zone.id)
+            whose = f"belongs to {zone.owner.name}" if zone.owner is not None else "is an orphan"
+            stay(f"lies in {zone.name}, which {whose} and stays", zone_ids == zone.id)
     if not found:
         yield None, pfns
         return
@@ -285,11 +286,12 @@ def moving(m: State, who: Container | Task, node: int, step: int) -> Generator[P
         while done + passed < plan.pages:
             part = slice(done + passed, min(done + passed + step, plan.pages))
             source = plan.moving[part]
-            if part.start:  # since the step before, others may have freed or replaced pages
+            if part.start:  # since the step before, others may have freed, replaced or pinned pages
                 same = np.ones(len(source), bool)
                 arrays: tuple[npt.NDArray[np.unsignedinteger], ...] = (pages.owner, pages.mapping, pages.index)
                 for array, then in zip(arrays, what, strict=True):
                     same &= array[as_slice(source)] == then[part]
+                same &= pages.flags[as_slice(source)] & PINNED == 0
                 passed += int((~same).sum())
                 source = source[same]
                 if not len(source):
@@ -334,7 +336,7 @@ def moving(m: State, who: Container | Task, node: int, step: int) -> Generator[P
         m._merge(zone)
     staying = {why: len(pfns) for why, pfns in plan.staying.items()}
     if passed:
-        staying["freed or replaced while the move was under way"] = passed
+        staying["freed, replaced or pinned while the move was under way"] = passed
     report = MoveReport(plan.name, node, done, staying, done * m.costs.copy_page_ns)
     m.emit("arrived", begun, name=plan.name, node=node, pages=done, stayed=report.stayed)
     return report
@@ -346,7 +348,7 @@ def _undo(
     """Bring moved pages back, to the frames they came from if those are still free; then give up the new zones."""
     back = 0
     for source, target in reversed(came_from):
-        living = m.pages.owner[target] > 0
+        living = (m.pages.owner[target] > 0) & (m.pages.flags[target] & PINNED == 0)
         for old, now in zip(source[living].tolist(), target[living].tolist(), strict=True):
             zone = m.zone_of(old)
             home = old if zone.free_area.claim(old) else zone.free_area.alloc()

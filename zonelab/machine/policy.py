@@ -15,8 +15,11 @@ get; and ``zonelist``, from which zones, in which order, may this page come. Sub
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 from typing import Literal as OneOf
+
+import numpy as np
 
 from zonelab.errors import BadRequest
 from zonelab.machine.pages import BLOCK, BLOCK_MIB, MIB
@@ -73,8 +76,10 @@ class SoftwareZones(Policy):
 
     def new_home(self, machine: State, container: Container, node: int, pages: int) -> list[Zone]:
         name = f"{container.name}.private"
-        if any(zone.name == name for zone in machine.zones):
-            name = f"{name}@{node}"
+        taken = {zone.name for zone in machine.zones}
+        if name in taken:
+            names = (f"{name}@{node}" + (f".{n}" if n else "") for n in itertools.count())
+            name = next(one for one in names if one not in taken)
         return [machine._carve(name, node, pages, "private", container, None, True)]
 
     def blocks_for(self, container: Container, pages: int) -> int:
@@ -182,20 +187,25 @@ class FakeNuma(Policy):
         self.fake_pages = fake_mib * MIB
 
     def _fakes(self, machine: State, container: Container, node: int, pages: int) -> list[Zone]:
-        fakes: list[Zone] = []
+        count = -(-pages // self.fake_pages)
+        room = self._room(machine, node)
+        if count > room:
+            raise BadRequest(
+                f"{container.name} needs {count} fake nodes of {self.fake_pages // MIB} MiB; node {node} has room for {room}"
+            )
+        names = (f"{container.name}.fake{number}" for number in itertools.count())
         taken = {zone.name for zone in machine.zones}
-        number = 0
-        try:
-            while len(fakes) * self.fake_pages < pages:
-                name = f"{container.name}.fake{number}"
-                number += 1
-                if name not in taken:
-                    fakes.append(machine._carve(name, node, self.fake_pages, "fake", container, None, True))
-        except BadRequest:
-            for zone in fakes:
-                machine._merge(zone)
-            raise
-        return fakes
+        free = (name for name in names if name not in taken)
+        return [machine._carve(next(free), node, self.fake_pages, "fake", container, None, True) for _ in range(count)]
+
+    def _room(self, machine: State, node: int) -> int:
+        """How many fake nodes can still be cut, so that a request that would fail half way is refused before."""
+        free = machine.nodes[node].free_blocks()
+        size = self.fake_pages // BLOCK
+        stretches = np.split(free, np.flatnonzero(np.diff(free) > 1) + 1)
+        room = sum(len(stretch) // size for stretch in stretches)
+        keeps_one = room * size == len(machine.nodes[node].main.blocks)  # the main zone has to keep a block
+        return room - keeps_one
 
     def equip(self, machine: State, container: Container, pages: int, at: int | None, contiguous: bool) -> None:
         container.zones.extend(self._fakes(machine, container, container.node, pages))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from zonelab.view.palette import colour
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 TOUR = "from zonelab import Lab\nfrom zonelab.story.tour import tour\nlab = Lab(tour, predict=False)\nlab"
@@ -78,6 +80,12 @@ def test_the_theme_is_followed_live(opened, jupyter):
     lab.until(lambda: lab.root.get_attribute("data-theme") == "dark")
     lab.settle()
     assert lab.picture() != light
+    free = "c => [...c.getContext('2d').getImageData(24, 60, 1, 1).data].slice(0, 3)"
+    for theme in ("Light", "Dark"):  # the picture follows as well as the page
+        page.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+        ground = colour(0, "light" if theme == "Light" else "dark")
+        wanted = [int(ground[i : i + 2], 16) for i in (1, 3, 5)]
+        lab.until(lambda wanted=wanted: lab.root.locator("canvas").evaluate(free) == wanted)
 
 
 def test_python_and_browser_drive_the_same_lab(opened, jupyter):

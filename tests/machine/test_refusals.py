@@ -8,7 +8,7 @@ import re
 import pytest
 
 from zonelab.errors import BadRequest
-from zonelab.machine import MIB, Corrected, Machine
+from zonelab.machine import MIB, Corrected, Machine, state
 
 
 class World:
@@ -54,6 +54,14 @@ WRONG = {
         ("a place beyond the node", lambda w: w.m.container("x", private_mib=4, at=10**6), "1,?000,?000"),
         ("to borrow from no zone", lambda w: w.m.container("x", borrow=("main",)), "main"),
         ("to borrow from a dead zone", lambda w: w.m.container("x", borrow=(w.orphan,)), "old.private"),
+        ("a name that is no string", lambda w: w.m.container(5), r"^5 is no good"),
+        ("a name with a blank", lambda w: w.m.container("a b"), "'a b'"),
+        ("true as a node", lambda w: w.m.container("x", node=True), r"True.*0 to 1"),
+        ("true as a size", lambda w: w.m.container("x", private_mib=True), "True"),
+        ("a size that is not a number", lambda w: w.m.container("x", private_mib=float("nan")), "nan"),
+        ("a place before the node", lambda w: w.m.container("x", private_mib=4, at=-1024), r"-1,?024.*0 to 8,?191"),
+        ("a place beyond all numbers", lambda w: w.m.container("x", private_mib=4, at=2**80), "1,208,925,819"),
+        ("to borrow another machine's zone", lambda w: w.m.container("x", borrow=(w.alien.private,)), r"alien.private"),
     ],
     "container_set": [
         ("nobody", lambda w: w.m.container_set("x", []), "no members"),
@@ -64,23 +72,40 @@ WRONG = {
         ("root", lambda w: w.m.container_set("x", [w.m.root]), "root"),
         ("a name that is taken", lambda w: w.m.container_set("pair", [w.wide]), "pair"),
         ("a negative size", lambda w: w.m.container_set("x", [w.wide], shared_mib=-1), "-1"),
+        ("another machine's member", lambda w: w.m.container_set("x", [w.alien]), "alien"),
+        ("no such node", lambda w: w.m.container_set("x", [w.wide], node=5), r"5.*0 to 1"),
+        (
+            "more than the node has",
+            lambda w: w.m.container_set("x", [w.wide], shared_mib=4096),
+            r"1024 blocks.*at most",
+        ),
     ],
     "mount": [
         ("a name that is taken", lambda w: w.m.mount("home"), "home"),
         ("no such node", lambda w: w.m.mount("x", node=7), "7"),
         ("more than the node has", lambda w: w.m.mount("x", mib=4096), "4,?096|1,?024"),
+        ("a name with a blank", lambda w: w.m.mount("a b"), "'a b'"),
+        ("a negative size", lambda w: w.m.mount("x", mib=-1), "-1 MiB"),
+        ("a size that is no number", lambda w: w.m.mount("x", mib="4"), "'4'"),
     ],
     "task": [
         ("a dead container", lambda w: w.m.task(w.old), "old"),
         ("another machine's container", lambda w: w.m.task(w.alien), "alien"),
         ("no such node", lambda w: w.m.task(w.web, node=2), "2"),
+        ("a name for a container", lambda w: w.m.task("web"), "'web' is not a container"),
+        ("true as a node", lambda w: w.m.task(w.web, node=True), r"True.*0 to 1"),
     ],
-    "fork": [("a task that is gone", lambda w: w.m.fork(w.gone), "late")],
+    "fork": [
+        ("a task that is gone", lambda w: w.m.fork(w.gone), "late"),
+        ("a container", lambda w: w.m.fork(w.web), r"web.*not a task"),
+    ],
     "exit": [
         ("a task that is gone", lambda w: w.m.exit(w.gone), "late"),
         ("a container that is gone", lambda w: w.m.exit(w.old), "old"),
         ("root", lambda w: w.m.exit(w.m.root), "root"),
         ("another machine's", lambda w: w.m.exit(w.alien), "alien"),
+        ("nobody", lambda w: w.m.exit(None), "None is not"),
+        ("a set", lambda w: w.m.exit(w.pair), r"pair.*not a container"),
     ],
     "carve": [
         ("a name that is taken", lambda w: w.m.carve("web", 0, 4), "web"),
@@ -89,6 +114,10 @@ WRONG = {
         ("more than is free", lambda w: w.m.carve("x", 0, 32), "8 blocks"),
         ("over another zone", lambda w: w.m.carve("x", 0, 4, at=1024), "1,?024|db.private"),
         ("off the borders", lambda w: w.m.carve("x", 0, 4, at=5 * 1024 + 7), "5,?127"),
+        ("no such node", lambda w: w.m.carve("x", 2, 4), r"node 2.*0 to 1"),
+        ("true as a size", lambda w: w.m.carve("x", 0, True), "True"),
+        ("a zone's name again", lambda w: w.m.carve("web.private", 1, 4), r"web.private"),
+        ("on another node", lambda w: w.m.carve("x", 0, 4, at=10 * 1024), r"10,?240.*0 to 8,?191"),
     ],
     "grow": [
         ("the main zone", lambda w: w.m.grow(w.m.nodes[0].main, 4), "main"),
@@ -96,17 +125,23 @@ WRONG = {
         ("by nothing", lambda w: w.m.grow(w.spare, 0), "0"),
         ("by more than is free", lambda w: w.m.grow(w.spare, 64), "16"),
         ("into a neighbour", lambda w: w.m.grow(w.web.private, 4, contiguous=True), "1,?024|free"),
+        ("another machine's zone", lambda w: w.m.grow(w.alien.private, 4), r"alien.private"),
+        ("by a negative size", lambda w: w.m.grow(w.spare, -4), "-4"),
     ],
     "shrink": [
         ("to nothing", lambda w: w.m.shrink(w.spare, 8), "keep one"),
         ("by a negative size", lambda w: w.m.shrink(w.spare, -4), "-4"),
         ("the main zone", lambda w: w.m.shrink(w.m.nodes[0].main, 4), "main"),
+        ("by true", lambda w: w.m.shrink(w.spare, True), "True"),
+        ("by more than it has", lambda w: w.m.shrink(w.spare, 400), r"2 blocks.*at most 4 MiB"),
     ],
     "merge": [
         ("a zone that has an owner", lambda w: w.m.merge(w.web.private), "web"),
         ("the main zone", lambda w: w.m.merge(w.m.nodes[1].main), "main"),
         ("a zone twice", lambda w: w.m.merge(w.orphan), "old.private"),
         ("something else", lambda w: w.m.merge("web.private"), "web.private"),
+        ("a set's zone", lambda w: w.m.merge(w.pair.shared), r"pair.*alive"),
+        ("a mount's zone", lambda w: w.m.merge(w.home.zone), r"home.*alive"),
     ],
     "file": [
         ("a name that is taken", lambda w: w.m.file("libc", pages=5), "libc"),
@@ -115,6 +150,9 @@ WRONG = {
         ("no pages", lambda w: w.m.file("x", pages=0), "0"),
         ("half a page", lambda w: w.m.file("x", pages=1.5), r"1\.5"),
         ("an unknown mount", lambda w: w.m.file("x", pages=5, mount="home"), "home"),
+        ("true pages", lambda w: w.m.file("x", pages=True), "True"),
+        ("too many pages", lambda w: w.m.file("x", pages=2**31), r"2147483648.*less than 2,147,483,648"),
+        ("a container as its mount", lambda w: w.m.file("x", pages=5, mount=w.web), r"web.*not a mount"),
     ],
     "mmap": [
         ("a task that is gone", lambda w: w.m.mmap(w.gone, pages=5), "late"),
@@ -124,6 +162,11 @@ WRONG = {
         ("an offset of nothing", lambda w: w.m.mmap(w.task, pages=5, offset=1), "1"),
         ("nothing", lambda w: w.m.mmap(w.task, pages=0), "0"),
         ("no size", lambda w: w.m.mmap(w.task), "pages"),
+        ("for a container", lambda w: w.m.mmap(w.web, pages=5), r"web.*not a task"),
+        ("a file by its name", lambda w: w.m.mmap(w.task, file="libc"), "'libc' is not a file"),
+        ("before the file", lambda w: w.m.mmap(w.task, file=w.file, offset=-1), r"-1.*0 to 99"),
+        ("too many pages", lambda w: w.m.mmap(w.task, pages=2**70), "1180591620717411303424"),
+        ("two sizes", lambda w: w.m.mmap(w.task, pages=5, mib=5), "one of the two"),
     ],
     "touch": [
         ("outside", lambda w: w.m.touch(w.heap, 50), r"50.*(49|50 pages)"),
@@ -134,11 +177,16 @@ WRONG = {
         ("a mapping that is gone", lambda w: w.m.touch(w.closed), "closed"),
         ("another machine's", lambda w: w.m.touch(w.alien_heap), "machine"),
         ("something else", lambda w: w.m.touch("heap"), "heap"),
+        ("a huge number", lambda w: w.m.touch(w.heap, 2**70), r"1180591620717411303424.*0 to 49"),
+        ("true pages", lambda w: w.m.touch(w.heap, 0, True), "True pages"),
     ],
     "read": [
         ("beyond the end", lambda w: w.m.read(w.task, w.file, 100), "100"),
         ("a file that is gone", lambda w: w.m.read(w.task, w.lost), "lost"),
         ("by a task that is gone", lambda w: w.m.read(w.gone, w.file), "late"),
+        ("before the start", lambda w: w.m.read(w.task, w.file, -1), r"-1.*0 to 99"),
+        ("nothing", lambda w: w.m.read(w.task, w.file, 0, 0), r"^0 pages.*at most 100"),
+        ("a mapping of the file", lambda w: w.m.read(w.task, w.mapped), r"vma libc.*not a file"),
     ],
     "write": [
         ("beyond the end", lambda w: w.m.write(w.task, w.file, 90, 11), "100|101"),
@@ -148,50 +196,71 @@ WRONG = {
     "discard": [
         ("outside", lambda w: w.m.discard(w.heap, 0, 51), "50|51"),
         ("a mapping that is gone", lambda w: w.m.discard(w.closed), "closed"),
+        ("before the start", lambda w: w.m.discard(w.heap, -1), r"-1.*0 to 49"),
+        ("something else", lambda w: w.m.discard("heap"), "'heap' is not a VMA"),
     ],
-    "munmap": [("twice", lambda w: w.m.munmap(w.closed), "closed")],
+    "munmap": [
+        ("twice", lambda w: w.m.munmap(w.closed), "closed"),
+        ("another machine's", lambda w: w.m.munmap(w.alien_heap), "another machine"),
+        ("a file", lambda w: w.m.munmap(w.file), r"libc.*not a VMA"),
+    ],
     "unlink": [
         ("twice", lambda w: w.m.unlink(w.lost), "lost"),
         ("while it is mapped", lambda w: w.m.unlink(w.file), "server"),
+        ("a name", lambda w: w.m.unlink("libc"), "'libc' is not a file"),
     ],
     "pin": [
         ("what is not in memory", lambda w: w.m.pin(w.heap, 30, 20), "10 of 20"),
         ("outside", lambda w: w.m.pin(w.heap, 50), "50"),
+        ("nothing", lambda w: w.m.pin(w.heap, 0, 0), r"^0 pages.*at most 50"),
+        ("a mapping that is gone", lambda w: w.m.pin(w.closed), "closed"),
     ],
     "plan_move": [
         ("to where it is", lambda w: w.m.plan_move(w.web, 0), "0"),
         ("to no such node", lambda w: w.m.plan_move(w.web, 9), "9"),
         ("a container that is gone", lambda w: w.m.plan_move(w.old, 1), "old"),
+        ("true as a node", lambda w: w.m.plan_move(w.web, True), r"True.*0 to 1"),
+        ("a set", lambda w: w.m.plan_move(w.pair, 1), r"pair.*not a container"),
     ],
     "moving": [
         ("to where it is", lambda w: w.m.moving(w.task, 0), "0"),
         ("in steps of nothing", lambda w: w.m.moving(w.web, 1, step=0), "0"),
         ("root", lambda w: w.m.moving(w.m.root, 1), "root"),
+        ("in negative steps", lambda w: w.m.moving(w.web, 1, step=-1), "step of -1"),
     ],
     "move": [
         ("to where it is", lambda w: w.m.move(w.web, 0), "0"),
         ("a task that is gone", lambda w: w.m.move(w.gone, 1), "late"),
         ("to a full node", lambda w: w.m.move(w.wide, 1), "node 1 is too full.*8 MiB"),
+        ("another machine's", lambda w: w.m.move(w.alien, 1), "alien"),
     ],
     "alloc_pages": [
         ("an order that is too large", lambda w: w.m.alloc_pages(w.task, 11), "11.*0 to 10"),
         ("a negative order", lambda w: w.m.alloc_pages(w.task, -1), "-1"),
         ("for a task that is gone", lambda w: w.m.alloc_pages(w.gone, 0), "late"),
+        ("true as an order", lambda w: w.m.alloc_pages(w.task, True), r"True.*0 to 10"),
     ],
     "free_pages": [
         ("what is free", lambda w: w.m.free_pages(7000), "7000.*none"),
         ("a page of a heap", lambda w: w.m.free_pages(int(w.heap.table[0])), "none"),
+        ("true", lambda w: w.m.free_pages(True), "True"),
     ],
     "dentries": [
         ("none", lambda w: w.m.dentries(w.task, 0), "0"),
         ("for a task that is gone", lambda w: w.m.dentries(w.gone, 5), "late"),
+        ("a negative number", lambda w: w.m.dentries(w.task, -1), "-1 dentries"),
+        ("for a container", lambda w: w.m.dentries(w.web, 5), r"web.*not a task"),
     ],
     "shrink_dentries": [
         ("nothing", lambda w: w.m.shrink_dentries(w.web.private, 0), "0"),
         ("in a dead zone", lambda w: w.m.shrink_dentries(w.orphan, 5), "old.private"),
         ("with an unknown reach", lambda w: w.m.shrink_dentries(w.web.private, 5, "galaxy"), "galaxy.*global"),
+        ("a negative number", lambda w: w.m.shrink_dentries(w.spare, -1), "-1 pages"),
     ],
-    "zonelist": [("of a mapping that is gone", lambda w: w.m.zonelist(w.closed), "closed")],
+    "zonelist": [
+        ("of a mapping that is gone", lambda w: w.m.zonelist(w.closed), "closed"),
+        ("of something else", lambda w: w.m.zonelist("heap"), "'heap' is not a VMA"),
+    ],
 }
 ROWS = [(command, *row) for command, rows in WRONG.items() for row in rows]
 
@@ -252,4 +321,26 @@ def test_hundreds_of_containers_and_the_first_that_is_too_many():
     machine.check()
     heaps = [machine.mmap(machine.task(container), mib=2) for container in machine.containers]
     assert all(machine.touch(heap, 0, 512).new == 512 for heap in heaps)
+    machine.check()
+
+
+@pytest.mark.parametrize(
+    ("things", "make", "most"),
+    [
+        ("containers", lambda m, n: m.container(f"c{n}", private_mib=0), 299),  # and root
+        ("mappings", lambda m, n: m.mmap(m.tasks[0], pages=1), 298),  # and those of slab and kernel
+        ("zones", lambda m, n: m.carve(f"z{n}", 0, 4), 300),  # and the main zone
+    ],
+)
+def test_ids_run_out_with_a_clear_word(monkeypatch, things, make, most):
+    """The real limit is 65,535 (ids have 16 bits); a lower one shows the same and is reached sooner."""
+    monkeypatch.setattr(state, "MAX_IDS", 300)
+    machine = Machine(nodes=1, node_mib=2048)
+    machine.task()
+    for number in range(most):
+        make(machine, number)
+    before = machine.digest()
+    with pytest.raises(BadRequest, match=rf"30[01] {things}.*16 bits"):
+        make(machine, most)
+    assert machine.digest() == before
     machine.check()

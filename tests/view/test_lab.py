@@ -10,9 +10,10 @@ import pytest
 
 from zonelab.errors import BadRequest
 from zonelab.machine import BLOCK
-from zonelab.story import Answers, Slider, Toggle
-from zonelab.story.history import CHANGE
-from zonelab.story.tour import LARGE, tour
+from zonelab.story import Answers, Seed, Slider, Toggle
+from zonelab.story.allocator import EXERCISES
+from zonelab.story.history import CHANGE, at_boot
+from zonelab.story.tour import tour
 from zonelab.view import Lab
 from zonelab.view.inspect import block_view, free_blocks, page_view
 from zonelab.view.palette import PALETTE, colour
@@ -21,7 +22,8 @@ from zonelab.view.palette import PALETTE, colour
 def drawn(lab):
     """The blocks that a browser would show at the lab's step."""
     frames = np.frombuffer(lab.frames, CHANGE)
-    out = tour.play().blocks(0) if len(lab.story["nodes"]) == 2 else tour.play(computer=LARGE).blocks(0)
+    assert lab.history.machine is not None
+    out = at_boot(lab.history.machine)
     at = 0
     for number, step in enumerate(lab.story["steps"]):
         if number < lab.step:
@@ -96,9 +98,14 @@ def test_a_step_beyond_the_end_is_the_last():
     assert lab.step == len(lab.history) < 14
 
 
-@pytest.mark.parametrize("name", list(tour.controls))
-def test_every_control_at_its_ends_and_at_random(name):
-    lab, control, dice = Lab(tour), tour.controls[name], random.Random(7)
+STORIES = [tour, *EXERCISES]
+
+
+@pytest.mark.parametrize(
+    ("story", "name"), [(s, n) for s in STORIES for n in s.controls], ids=lambda x: getattr(x, "__name__", x)
+)
+def test_every_control_of_every_story_at_its_ends_and_at_random(story, name):
+    lab, control, dice = Lab(story, answers=Answers()), story.controls[name], random.Random(7)
     values: list[object]
     if isinstance(control, Slider):
         values = [
@@ -106,12 +113,15 @@ def test_every_control_at_its_ends_and_at_random(name):
             control.max,
             *(dice.randrange(control.min, control.max + 1, control.step) for _ in range(3)),
         ]
+    elif isinstance(control, Seed):
+        values = [0, control.max, *(dice.randrange(control.max) for _ in range(3))]
     else:
-        values = [True, False] if isinstance(control, Toggle) else [*control.options]  # type: ignore[union-attr]
+        values = [True, False] if isinstance(control, Toggle) else [*control.options]
     for value in values:
         setattr(lab, name, value)
         assert lab.values[name] == value
-        assert (drawn(lab) == lab.history.blocks(lab.step - 1)).all()
+        for lab.step in (1, len(lab.history)):
+            assert (drawn(lab) == lab.history.blocks(lab.step - 1)).all()
 
 
 def asked(lab, **question):

@@ -156,7 +156,8 @@ class LabView {
     this.stop.signal.addEventListener("abort", () => {
       themes.disconnect();
       sizes.disconnect();
-      clearInterval(this.timer);
+      clearTimeout(this.timer);
+      clearTimeout(this.late);
       for (const [name, act] of Object.entries(follow)) this.model.off(name, act);
     });
   }
@@ -351,7 +352,7 @@ class LabView {
     this.story = this.frames.story;
     if (this.open >= this.frames.blocks) this.leave();
     this.scrub.max = this.story.steps.length;
-    const asks = this.story.steps.some((step) => step.ask);
+    const asks = this.model.get("predict") && this.story.steps.some((step) => step.ask);
     this.saved.hidden = !asks;
     this.root.classList.toggle("zl-has-asks", asks);
     this.title.textContent = this.story.title;
@@ -477,6 +478,10 @@ class LabView {
   paint() {
     if (!this.frames || !this.palette) return;
     const { clientWidth: width, clientHeight: height } = this.map;
+    if (!width || !height) {
+      this.late ||= setTimeout(() => ((this.late = 0), this.draw()), 200); // hidden for a moment, as when a theme is changed
+      return;
+    }
     const ctx = this.canvas.getContext("2d");
     const ratio = this.canvas.width / Math.max(1, width);
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);

@@ -131,7 +131,7 @@ function layout(nodes, width, height) {
       const strips = Math.floor((w + BETWEEN) / (STRIP * cell + BETWEEN));
       const options = cell < 12 && most > 512 ? [strips * STRIP] : [even, wide];
       const columns = options.find((n) => rowsFor(n, cell, most) <= h);
-      const score = cell * (columns === even ? 1.3 : 1);
+      const score = cell * (columns === even && options.length > 1 ? 1.3 : 1) * (across * down === nodes.length ? 1.2 : 1);
       if (columns && (!best || score > best.score)) best = { across, columns, cell, w, h, score, strip: options.length === 1 };
     }
   }
@@ -216,7 +216,8 @@ function contour(ctx, plan, blocks) {
 
 // -- drawing
 
-function hatch(ctx, x, y, w, h, colour) {
+// Lines over a rectangle, each from (x + dx, y + dy) on.
+function lines(ctx, x, y, w, h, colour, each) {
   ctx.save();
   ctx.beginPath();
   ctx.rect(x, y, w, h);
@@ -225,12 +226,35 @@ function hatch(ctx, x, y, w, h, colour) {
   ctx.globalAlpha = 0.55;
   ctx.lineWidth = 2;
   ctx.beginPath();
-  for (let k = -h; k < w; k += 7) {
-    ctx.moveTo(x + k, y + h);
-    ctx.lineTo(x + k + h, y);
-  }
+  each();
   ctx.stroke();
   ctx.restore();
+}
+
+// Shared memory is hatched.
+function hatch(ctx, x, y, w, h, colour) {
+  lines(ctx, x, y, w, h, colour, () => {
+    for (let k = -h; k < w; k += 7) {
+      ctx.moveTo(x + k, y + h);
+      ctx.lineTo(x + k + h, y);
+    }
+  });
+}
+
+// The colours come round after a few containers; the second round has upright lines, the third level ones, the fourth both.
+function round(ctx, x, y, w, h, account, palette) {
+  const turn = account > ROOT ? Math.floor((account - 2) / palette.accounts.length) % 4 : 0;
+  if (!turn) return;
+  lines(ctx, x, y, w, h, palette.page, () => {
+    for (let k = 3; turn !== 2 && k < w; k += 6) {
+      ctx.moveTo(x + k, y);
+      ctx.lineTo(x + k, y + h);
+    }
+    for (let k = 3; turn !== 1 && k < h; k += 6) {
+      ctx.moveTo(x, y + h - k);
+      ctx.lineTo(x + w, y + h - k);
+    }
+  });
 }
 
 function box(ctx, x, y, w, h, r) {
@@ -308,6 +332,7 @@ function drawMachine(ctx, plan, frames, palette, step, mark) {
       ctx.fillStyle = colour;
       box(ctx, x, y + size - h, size, h, h > 5 ? 3 : 1);
       ctx.fill();
+      round(ctx, x, y + size - h, size, h, frames.owner[block], palette);
       if (isShared(frames.zones.get(frames.zone[block]))) hatch(ctx, x, y + size - h, size, h, palette.page);
     }
     taken.push(...outlines(ctx, plan, field, frames, palette));

@@ -120,7 +120,8 @@ def test_every_control_of_every_story_at_its_ends_and_at_random(story, name):
     for value in values:
         setattr(lab, name, value)
         assert lab.values[name] == value
-        for lab.step in (1, len(lab.history)):
+        for number in (1, len(lab.history)):
+            lab.step = number
             assert (drawn(lab) == lab.history.blocks(lab.step - 1)).all()
 
 

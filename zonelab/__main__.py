@@ -195,15 +195,26 @@ def check_lab(folder: Path, patience: float = 90) -> int:
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    from zonelab.kernel import replay_path, summary
+    """Both levels: free blocks from snapshot to snapshot, and which block is taken next."""
+    from zonelab.kernel import Heads, predict, recordings_in, summary
+    from zonelab.kernel import replay as stretches_of
 
-    stretches = []
+    stretches, heads = [], Heads()
     for path in arguments.path:
-        for stretch in replay_path(path):
-            print(stretch, flush=True)
-            stretches.append(stretch)
+        for recording in recordings_in(path):
+            for stretch in stretches_of(recording):
+                print(stretch, flush=True)
+                stretches.append(stretch)
+            found = predict(recording)
+            heads += found
+            wrong = f" ({found.first})" if found.wrong else ""
+            print(
+                f"{recording.name}: which block next: {found.known - found.wrong:,} of {found.known:,} known heads right{wrong}",
+                flush=True,
+            )
     print(summary(stretches))
-    return 0 if all(stretch.explained for stretch in stretches) else 1
+    print(heads)
+    return 0 if all(stretch.explained for stretch in stretches) and not heads.wrong and not heads.larger else 1
 
 
 # -- bench
@@ -241,7 +252,9 @@ def make_parser(scenario: Any = None) -> argparse.ArgumentParser:
     one.add_argument("--no-browser", dest="browser", action="store_false", help="only serve; print the address")
     one.set_defaults(run=lab)
 
-    one = commands.add_parser("replay", help="replay a recording of a real kernel, and compare")
+    one = commands.add_parser(
+        "replay", help="replay a recording of a real kernel: free blocks, and which is taken next"
+    )
     one.add_argument("path", nargs="+", metavar="PATH", help="a recording's folder, or one that holds several")
     one.set_defaults(run=replay)
 

@@ -7,23 +7,28 @@
 ``pagetypeinfo``        ``/proc/pagetypeinfo``: ``parse(text)`` only, a simulated machine has no migrate types
 ``Recording``           one experiment on a real kernel: events and snapshots
 ``replay_path``         replay a recording, or a folder of them, from snapshot to snapshot
+``predict``             replay a recording at list level: which block is taken next?
 ``recordings()``        the recordings that come with zonelab; ``recorded(name)``: one of them
 ======================= ================================================================================
 """
 
 from zonelab.kernel import buddyinfo, numactl, pagetypeinfo, zoneinfo
+from zonelab.kernel.lists import Heads, predict
 from zonelab.kernel.recording import Recording, recorded, recordings
-from zonelab.kernel.replay import Stretch, bench_replay, replay, replay_path, summary
+from zonelab.kernel.replay import Stretch, bench_replay, recordings_in, replay, replay_path, summary
 
 __all__ = [
+    "Heads",
     "Recording",
     "Stretch",
     "bench_replay",
     "buddyinfo",
     "numactl",
     "pagetypeinfo",
+    "predict",
     "recorded",
     "recordings",
+    "recordings_in",
     "replay",
     "replay_path",
     "summary",

@@ -122,14 +122,19 @@ def replay_path(path: str | Path) -> Iterator[Stretch]:
         BadRequest: there is no recording.
         BadFormat: a recording is torn or foreign.
     """
+    for recording in recordings_in(path):
+        yield from _replay(recording)
+
+
+def recordings_in(path: str | Path) -> list[Recording]:
+    """A recording's folder, or every recording in a folder, at any depth, by name; raises as ``replay_path`` does."""
     path = Path(path)
     if not path.is_dir():
         raise BadRequest(f"{path} is not a folder; give the folder of a recording, or one that holds recordings")
     folders = [path] if is_recording(path) else sorted(inner for inner in path.rglob("*") if is_recording(inner))
     if not folders:
         raise BadRequest(f"no recording in {path}: none of its folders holds events.tsv.xz and log.txt.xz")
-    for folder in folders:
-        yield from _replay(Recording(folder, None if folder == path else folder.relative_to(path).as_posix()))
+    return [Recording(folder, None if folder == path else folder.relative_to(path).as_posix()) for folder in folders]
 
 
 def bench_replay() -> tuple[int, float]:

@@ -111,7 +111,7 @@ def _node_counters(machine: Machine, node: Node) -> dict[str, int]:
     span = slice(node.start_pfn, node.start_pfn + node.pages)
     flags, mapping = machine.pages.flags[span], machine.pages.mapping[span]
     per_mapping = np.bincount(mapping[machine.pages.owner[span] > 0], minlength=len(machine.mappings))
-    kinds = {"anon": 0, "file": 0, "shmem": 0, "slab": 0}
+    kinds = dict.fromkeys(("anon", "file", "shmem", "slab", "kernel"), 0)
     for known in machine.mappings:
         if known is not None:
             kinds[known.kind] += int(per_mapping[known.id])

@@ -1,0 +1,29 @@
+"""Which block the kernel takes next is predicted right, on every recording; and the check fails when a rule is left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from zonelab.kernel import Heads, Recording, predict, recorded, recordings
+
+
+@pytest.mark.parametrize("folder", recordings(), ids=lambda folder: f"{folder.parent.name}/{folder.name}")
+def test_every_known_head_is_the_block_that_was_taken(folder):
+    heads = predict(Recording(folder))
+    assert heads.wrong == 0, heads.first
+    assert heads.larger == 0, "a smaller block was there, and the kernel did not take it"
+    assert heads.taken == heads.known + heads.tail + heads.old + heads.lost
+    assert heads.known > 0
+
+
+def test_nearly_all_heads_are_known():
+    every = sum((predict(Recording(folder)) for folder in recordings()), Heads())
+    assert every.known > 200_000 and every.known / every.taken > 0.98
+    assert "wrong 0 times" in str(every)
+
+
+@pytest.mark.parametrize("name", ["fake/e1a_sizes", "numa4/e1a_sizes"])
+def test_without_the_tail_rule_heads_are_wrong(name):
+    """So the check has power: it is the real kernel's rule, and nothing weaker, that is confirmed."""
+    heads = predict(Recording(recorded(name)), tail_rule=False)
+    assert heads.wrong > 50 and "not 0x" in heads.first

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from zonelab.kernel import Heads, Recording, predict, recorded, recordings
@@ -20,6 +22,8 @@ def test_nearly_all_heads_are_known():
     every = sum((predict(Recording(folder)) for folder in recordings()), Heads())
     assert every.known > 200_000 and every.known / every.taken > 0.98
     assert "wrong 0 times" in str(every)
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"right {every.known:,} times out of {every.known:,}" in readme
 
 
 @pytest.mark.parametrize("name", ["fake/e1a_sizes", "numa4/e1a_sizes"])

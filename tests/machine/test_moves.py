@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zonelab.errors import BadRequest
-from zonelab.machine import BLOCK, FakeNuma, Machine
+from zonelab.machine import BLOCK, Corrected, FakeNuma, Machine, PageOwnership
 
 
 def contents(machine):
@@ -195,3 +195,76 @@ def test_fake_nodes_that_do_not_fit_are_refused_before_anything_is_cut():
         m.container("a", 0, 16)
     assert m.digest() == before
     m.container("a", 0, 12)
+
+
+@pytest.mark.parametrize("stop", [1, 40, 89])
+@pytest.mark.parametrize("merge", [True, False])
+@pytest.mark.parametrize("policy", [Corrected, lambda: FakeNuma(4), PageOwnership])
+def test_a_container_that_ends_on_the_way_leaves_no_zone_behind(policy, merge, stop):
+    m = Machine(nodes=2, node_mib=32, policy=policy())
+    web = m.container("web", private_mib=4)
+    task, log = m.task(web), m.file("log", pages=450)
+    m.touch(m.mmap(task, pages=450), 0, 450)
+    m.write(task, log, 0, 450)
+    steps = m.moving(web, 1, step=10)
+    for _ in range(stop):
+        next(steps)
+    m.exit(web, merge=merge)
+    assert all(zone.owner is not web for zone in m.zones), "the new zones are orphans as soon as it ends"
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    report = end.value.value
+    assert (report.moved, report.stayed) == (10 * stop, 900 - 10 * stop)
+    assert f"web ended while the move was under way: {report.stayed}" == ": ".join(map(str, *report.staying.items()))
+    if not merge:
+        for zone in m.zones:
+            if zone.role != "main":
+                m.merge(zone)
+    assert {zone.role for zone in m.zones} == {"main"}
+    m.check()
+
+
+@pytest.mark.parametrize("whose", ["task", "container"])
+def test_a_task_that_ends_on_the_way(whose):
+    busy = Busy(pinned=0)
+    m = busy.m
+    before = [zone.name for zone in m.zones]
+    steps = m.moving(busy.child, 1, 10)
+    next(steps)
+    m.exit(busy.child if whose == "task" else busy.web)
+    assert list(steps) == []
+    assert busy.web.trip is None
+    assert [zone.name for zone in m.zones] == [n for n in before if whose == "task" or n != "web.private"]
+    m.check()
+
+
+def test_a_move_that_is_called_off_after_its_container_ended():
+    busy = Busy()
+    m = busy.m
+    steps = m.moving(busy.web, 1, 10)
+    next(steps)
+    m.exit(busy.web, merge=False)
+    steps.close()
+    assert sorted(zone.name for zone in m.zones if zone.owner is None) == sorted(
+        ["Normal", "Normal", "web.private", "web.private@1"]
+    )
+    m.check()
+
+
+def test_one_move_at_a_time():
+    busy = Busy(pinned=0)
+    m = busy.m
+    first, second = m.moving(busy.web, 1, 10), m.moving(busy.web, 1, 10)
+    next(first)
+    before = m.digest()
+    for refused in (lambda: next(second), lambda: m.moving(busy.web, 1), lambda: m.move(busy.child, 1)):
+        with pytest.raises(BadRequest, match="web is on its way to node 1 already"):
+            refused()
+    assert m.digest() == before
+    first.close()
+    late = m.moving(busy.web, 1, 10)
+    m.move(busy.web, 1)
+    with pytest.raises(BadRequest, match="web is on node 1 already"):
+        next(late)
+    m.move(busy.web, 0)
+    m.check()

@@ -5,6 +5,8 @@
 ``zoneinfo``            ``/proc/zoneinfo``, the same two
 ``numactl``             ``numactl --hardware``, the same two
 ``pagetypeinfo``        ``/proc/pagetypeinfo``: ``parse(text)`` only, a simulated machine has no migrate types
+``numa_maps``           ``/proc/PID/numa_maps``: ``format(machine, task)``, ``parse(text)``
+``ftrace``              trace text of ftrace, trace-cmd or perf script: ``parse(text)``, as the events of a recording
 ``Recording``           one experiment on a real kernel: events and snapshots
 ``replay_path``         replay a recording, or a folder of them, from snapshot to snapshot
 ``predict``             replay a recording at list level: which block is taken next?
@@ -12,7 +14,7 @@
 ======================= ================================================================================
 """
 
-from zonelab.kernel import buddyinfo, numactl, pagetypeinfo, zoneinfo
+from zonelab.kernel import buddyinfo, ftrace, numa_maps, numactl, pagetypeinfo, zoneinfo
 from zonelab.kernel.lists import Heads, predict
 from zonelab.kernel.recording import Recording, recorded, recordings
 from zonelab.kernel.replay import Stretch, bench_replay, recordings_in, replay, replay_path, summary
@@ -23,6 +25,8 @@ __all__ = [
     "Stretch",
     "bench_replay",
     "buddyinfo",
+    "ftrace",
+    "numa_maps",
     "numactl",
     "pagetypeinfo",
     "predict",

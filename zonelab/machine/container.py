@@ -11,6 +11,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False, slots=True)
+class Trip:
+    """A move that is under way: where to, and the new zones there."""
+
+    target: int
+    zones: list[Zone]
+
+
+@dataclass(eq=False, slots=True)
 class Container:
     """A group of tasks, and an account that pages are charged to.
 
@@ -23,6 +31,7 @@ class Container:
         limit: pages it may be charged for; None without limit (page ownership only).
         lazy: pages of a private zone that is made on first need; 0 when there is nothing to make.
         charged: pages charged now.
+        trip: the move of it, or of one of its tasks, that is under way; None while there is none.
     """
 
     id: int
@@ -36,6 +45,7 @@ class Container:
     charged: int = 0
     alive: bool = True
     tasks: list[Task] = field(default_factory=list)
+    trip: Trip | None = None
 
     @property
     def private(self) -> Zone | None:

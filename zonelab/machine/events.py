@@ -96,6 +96,7 @@ SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "stay": lambda d: f"{_pages(d['pages'])} cannot move: {d['why']}",
     "undo": lambda d: f"the move is called off: {_pages(d['pages'])} go back, nothing is lost",
     "arrived": lambda d: f"{d['name']} now lives on node {d['node']}: {_pages(d['pages'])} moved, {_pages(d['stayed'])} stayed",
+    "ended": lambda d: f"{d['name']} ended on the way to node {d['node']}: {_pages(d['pages'])} moved, {_pages(d['stayed'])} not",
     "exit": lambda d: f"{d['name']} exits: {_pages(d['freed'])} freed" + (
         f"; {_pages(d['left'])} live on, charged to {d['heir']}" if d.get("left") else ""
     ),

@@ -64,7 +64,10 @@ class Machine(State):
     # -- look
 
     def zonelist(self, vma: VMA, write: bool = True) -> Zonelist:
-        """The zonelist that a fault on this VMA would use for the page it ends up with (C3)."""
+        """The zonelist that a fault on this VMA would use for the page it ends up with (C3).
+
+        Refused while the container's zone is yet to be made by its first fault: a look makes none.
+        """
         refuse.living(self, vma, "VMA")
         kind: Kind
         if vma.file is None:
@@ -73,11 +76,17 @@ class Machine(State):
             kind = "copy"
         else:
             kind = "shmem" if vma.file.kind == "shmem" else "cache"
-        return self.policy.zonelist(self, vma.task, kind, vma, vma.file)
+        self._looking = True
+        try:
+            return self.policy.zonelist(self, vma.task, kind, vma, vma.file)
+        finally:
+            self._looking = False
 
     def bill(self, rule: Rule | None = None) -> Bill:
         """Pages each account pays for, under the machine's charging rule or another one; adds up to the pages in use."""
-        return (rule or self.rule).bill(self)
+        rule = self.rule if rule is None else rule
+        refuse.rule(rule)
+        return rule.bill(self)
 
     def check(self) -> None:
         """Raise BrokenInvariant if anything is not as it must be. O(pages)."""
@@ -104,15 +113,20 @@ class Machine(State):
         Args:
             private_mib: rounded up to whole blocks of 4 MiB where it becomes a zone (C18); 0 for a container without.
             borrow: zones that its zonelists end with (C6), in order.
-            at: pfn where the zone shall start; the lowest place that fits by default.
+            at: pfn where the zone shall start; the lowest place that fits by default, and always if it is lazy.
             contiguous: whether the zone must be one stretch.
             lazy: make the zone on the first fault that needs it (C3).
         """
-        refuse.new_name(self, name)
-        refuse.known_node(self, node)
-        pages = refuse.size(self, private_mib, "a private zone", zero=True)
+        refuse.new_name(self, name, zone="private")
+        node = refuse.known_node(self, node)
+        pages = refuse.size(private_mib, "a private zone", zero=True)
+        if lazy or not pages:
+            refuse.no_place(at, "a lazy container's zone goes where there is room then" if lazy else "private_mib is 0")
+        at = refuse.place(self, node, at)
         refuse.zones_given(self, borrow)
-        container = Container(self._number(self.accounts, "containers"), name, node, borrow=tuple(borrow))
+        container = Container(
+            self._number(self.accounts, "containers in the life of a machine"), name, node, borrow=tuple(borrow)
+        )
         if lazy:
             container.lazy = pages
         else:
@@ -130,13 +144,10 @@ class Machine(State):
         contiguous: bool = True,
     ) -> ContainerSet:
         """Containers that share data, with a shared zone of `shared_mib` MiB (0: none) on `node` (of the first member)."""
-        refuse.new_name(self, name)
-        if not members:
-            raise BadRequest(f"set {name} has no members; give it at least one container")
-        refuse.new_members(self, members)
-        node = members[0].node if node is None else node
-        refuse.known_node(self, node)
-        pages = refuse.size(self, shared_mib, "a shared zone", zero=True)
+        refuse.new_name(self, name, zone="shared")
+        refuse.new_members(self, name, members)
+        node = refuse.known_node(self, members[0].node if node is None else node)
+        pages = refuse.size(shared_mib, "a shared zone", zero=True)
         group = ContainerSet(name, node, list(members))
         if pages and self.policy.blocks_for(members[0], BLOCK):  # a policy that has no zones needs none here
             group.shared = self._carve(f"{name}.shared", node, pages, "shared", group, None, contiguous)
@@ -148,9 +159,9 @@ class Machine(State):
 
     def mount(self, name: str, node: int = 0, mib: float = 0) -> Mount:
         """A mounted file system, with a zone of `mib` MiB for its page cache (0: none; used by the *mount* key only)."""
-        refuse.new_name(self, name)
-        refuse.known_node(self, node)
-        pages = refuse.size(self, mib, "a mount's zone", zero=True)
+        refuse.new_name(self, name, zone="mount")
+        node = refuse.known_node(self, node)
+        pages = refuse.size(mib, "a mount's zone", zero=True)
         mount = Mount(name, node)
         if pages:
             mount.zone = self._carve(f"{name}.mount", node, pages, "mount", mount, None, True)
@@ -160,10 +171,10 @@ class Machine(State):
 
     def task(self, container: Container | None = None, name: str | None = None, node: int | None = None) -> Task:
         """A new task in a container (None: root), running on `node` (the container's)."""
-        container = container or self.root
+        container = self.root if container is None else container
         refuse.living(self, container, "container")
-        node = container.node if node is None else node
-        refuse.known_node(self, node)
+        node = refuse.known_node(self, container.node if node is None else node)
+        refuse.new_task_name(self, name)
         task = Task(self._next_pid, name or f"{container.name}.{self._next_pid}", container, node)
         self._next_pid += 1
         container.tasks.append(task)
@@ -174,12 +185,14 @@ class Machine(State):
     def fork(self, task: Task, name: str | None = None) -> Task:
         """A child with a copy of the page tables: all pages are shared until one of the two writes (``copy_page_range()``)."""
         refuse.living(self, task, "task")
+        refuse.new_task_name(self, name)
         child = Task(self._next_pid, name or f"{task.container.name}.{self._next_pid}", task.container, task.node)
-        self._next_pid += 1
         for vma in task.vmas:
             twin = VMA(child, vma.name, vma.pages, vma.shared, vma.offset, vma.file, vma.anon, vma.table.copy())
             child.vmas.append(twin)
-            for mapping in (vma.file, vma.anon):
+        self._next_pid += 1  # from here on there is memory for the child
+        for twin in child.vmas:
+            for mapping in (twin.file, twin.anon):
                 if mapping is not None:
                     mapping.vmas.append(twin)
         task.container.tasks.append(child)
@@ -211,7 +224,7 @@ class Machine(State):
         self.recharge(left, self.root)
         self.emit("exit", name=who.name, freed=freed, left=len(left), heir=self.root.name)
         who.alive = False
-        orphans = list(who.zones)
+        orphans = [*who.zones, *(who.trip.zones if who.trip else ())]
         if who.set is not None:
             who.set.members.remove(who)
             if not who.set.members:
@@ -230,13 +243,14 @@ class Machine(State):
     def carve(self, name: str, node: int, mib: float, at: int | None = None, contiguous: bool = True) -> Zone:
         """A software zone that belongs to nobody yet, out of wholly free blocks of the node's main zone (C16, C17, C18)."""
         refuse.new_name(self, name)
-        refuse.known_node(self, node)
-        return self._carve(name, node, refuse.size(self, mib, "a zone"), "spare", None, at, contiguous)
+        node = refuse.known_node(self, node)
+        pages = refuse.size(mib, "a zone")
+        return self._carve(name, node, pages, "spare", None, refuse.place(self, node, at), contiguous)
 
     def grow(self, zone: Zone, mib: float, contiguous: bool = False) -> None:
         """Add `mib` MiB, in whole blocks, to a software zone; with `contiguous` right behind its last block."""
         refuse.software(self, zone)
-        count = -(-refuse.size(self, mib, "growth") // BLOCK)
+        count = -(-refuse.size(mib, "growth") // BLOCK)
         node = self.nodes[zone.node]
         at = (int(zone.blocks[-1]) + 1) * BLOCK if contiguous else None
         self._hand_over(node.main, zone, node.choose_blocks(count, at, contiguous=False))
@@ -249,11 +263,12 @@ class Machine(State):
         The emptiest blocks go. Refused if what they hold does not fit in the rest of the zone, or cannot move.
         """
         refuse.software(self, zone)
-        count = -(-refuse.size(self, mib, "a zone's shrinking") // BLOCK)
+        count = -(-refuse.size(mib, "a zone's shrinking") // BLOCK)
         if count >= len(zone.blocks):
+            most = (len(zone.blocks) - 1) * BLOCK_MIB
             raise BadRequest(
                 f"{zone.name} has {len(zone.blocks)} blocks of {BLOCK_MIB} MiB and must keep one; "
-                f"give back at most {(len(zone.blocks) - 1) * BLOCK_MIB} MiB, or merge the zone"
+                + (f"give back at most {most} MiB, or merge the zone" if most else "merge the zone instead")
             )
         pages = zone.blocks[:, None] * BLOCK + np.arange(BLOCK)
         used = (self.pages.owner[pages] > 0).sum(axis=1)
@@ -301,11 +316,10 @@ class Machine(State):
         tmpfs: bool = False,
     ) -> Mapping:
         """A file of so many pages or MiB; none of it is in memory. `tmpfs`: it has no disk behind it, only swap."""
-        if any(file.name == name for file in self.files):
-            raise BadRequest(f"there is a file {name!r} already; choose another name, or unlink it first")
+        refuse.new_file_name(self, name)
         if mount is not None:
             refuse.living(self, mount, "mount")
-        count = refuse.pages(self, pages, mib, "a file")
+        count = refuse.pages(pages, mib, "a file")
         mapping = self._mapping("shmem" if tmpfs else "file", name, count)
         mapping.mount = mount
         self.files.append(mapping)
@@ -332,13 +346,12 @@ class Machine(State):
         refuse.living(self, task, "task")
         if file is not None:
             refuse.living(self, file, "file")
-            if not 0 <= offset < file.pages:
-                raise BadRequest(f"offset {offset} lies outside of {file.name}, which has pages 0 to {file.pages - 1}")
-            if pages is None and mib is None:
-                pages = file.pages - offset
-        elif offset:
-            raise BadRequest(f"offset {offset} without a file: anonymous memory has none")
-        count = refuse.pages(self, pages, mib, "a mapping")
+        offset = refuse.offset(offset, file)
+        if file is not None and pages is None and mib is None:
+            pages = file.pages - offset
+        if name is not None:
+            refuse.label(name, "VMA")
+        count = refuse.pages(pages, mib, "a mapping")
         if file is not None and offset + count > file.pages:
             raise BadRequest(
                 f"{count} pages from offset {offset} reach beyond the end of {file.name} ({file.pages} pages); "
@@ -346,11 +359,12 @@ class Machine(State):
             )
         label = name or (file.name if file is not None else f"anon{len(task.vmas)}")
         how = ("shared" if shared else "private") + (f", file {file.name}" if file is not None else ", anonymous")
+        table = np.full(count, ABSENT, np.int64)  # before anything is registered: there may be no memory for it
         if shared and file is None:
             file = self._mapping("shmem", f"{task.name}:{label}", count)
             file.keep = False
         anon = None if shared else self._mapping("anon", f"{task.name}:{label}", count)
-        vma = VMA(task, label, count, shared, offset, file, anon, np.full(count, ABSENT, np.int64))
+        vma = VMA(task, label, count, shared, offset, file, anon, table)
         for mapping in (file, anon):
             if mapping is not None:
                 mapping.vmas.append(vma)
@@ -365,7 +379,7 @@ class Machine(State):
             OutOfMemory: part of the way; the pages before it are there.
         """
         refuse.living(self, vma, "VMA")
-        refuse.page_range(self, offset, pages, vma.pages, f"{vma.name} of {vma.task.name}")
+        offset, pages = refuse.page_range(offset, pages, vma.pages, f"{vma.name} of {vma.task.name}")
         return fault.touch(self, vma, offset, pages, write)
 
     def read(self, task: Task, file: Mapping, offset: int = 0, pages: int = 1) -> fault.Touched:
@@ -379,7 +393,7 @@ class Machine(State):
     def discard(self, vma: VMA, offset: int = 0, pages: int = 1) -> int:
         """Take pages out of the page table and free those that nobody else uses (``MADV_DONTNEED``); returns pages freed."""
         refuse.living(self, vma, "VMA")
-        refuse.page_range(self, offset, pages, vma.pages, f"{vma.name} of {vma.task.name}")
+        offset, pages = refuse.page_range(offset, pages, vma.pages, f"{vma.name} of {vma.task.name}")
         freed = self._unmap(vma, offset, pages)
         self.emit("discard", task=vma.task.name, vma=vma.name, page=offset, pages=pages, freed=freed)
         return freed
@@ -391,11 +405,7 @@ class Machine(State):
 
     def unlink(self, file: Mapping) -> int:
         """Delete a file that nobody maps, and its pages; returns the pages freed."""
-        refuse.living(self, file, "file")
-        if file.vmas:
-            raise BadRequest(
-                f"{file.name} is mapped by {', '.join(sorted({v.task.name for v in file.vmas}))}; unmap it first"
-            )
+        refuse.can_unlink(self, file)
         self.files.remove(file)
         freed = self._drop_mapping(file)
         self.emit("unlink", mapping=file.name, freed=freed)
@@ -404,7 +414,7 @@ class Machine(State):
     def pin(self, vma: VMA, offset: int = 0, pages: int = 1, pinned: bool = True) -> None:
         """Pin resident pages, as a device that reads them does (``pin_user_pages()``): neither reclaimed nor moved."""
         refuse.living(self, vma, "VMA")
-        refuse.page_range(self, offset, pages, vma.pages, f"{vma.name} of {vma.task.name}")
+        offset, pages = refuse.page_range(offset, pages, vma.pages, f"{vma.name} of {vma.task.name}")
         pfns = vma.table[offset : offset + pages]
         if (pfns < 0).any():
             raise BadRequest(
@@ -421,16 +431,17 @@ class Machine(State):
 
     def plan_move(self, who: Container | Task, node: int) -> migrate.MovePlan:
         """What moving a container or a task to `node` would do; nothing is changed."""
-        refuse.can_move(self, who, node)
-        return migrate.plan_move(self, who, node)
+        return migrate.plan_move(self, who, refuse.can_move(self, who, node))
 
     def moving(
         self, who: Container | Task, node: int, step: int = 1
     ) -> Generator[migrate.Progress, None, migrate.MoveReport]:
-        """Move a container or a task `step` pages at a time; close the generator to call the move off without loss."""
-        refuse.can_move(self, who, node)
-        if step < 1:
-            raise BadRequest(f"a step of {step} pages: it must be at least 1")
+        """Move a container or a task `step` pages at a time; close the generator to call the move off without loss.
+
+        One move of a container or of its tasks at a time. If what moves ends on the way, so does the move.
+        """
+        node = refuse.can_set_out(self, who, node)
+        step = refuse.positive(step, "a step of {} pages")
         return migrate.moving(self, who, node, step)
 
     def move(self, who: Container | Task, node: int) -> migrate.MoveReport:
@@ -457,15 +468,16 @@ class Machine(State):
         """
         refuse.living(self, task, "task")
         if not refuse.whole(order) or not 0 <= order <= MAX_ORDER:
-            raise BadRequest(f"order {order!r}: it goes from 0 to {MAX_ORDER}, which is {BLOCK:,} pages")
-        return fault.alloc_pages(self, task, order)
+            raise BadRequest(f"order {refuse.shown(order)}: it goes from 0 to {MAX_ORDER}, which is {BLOCK:,} pages")
+        return fault.alloc_pages(self, task, int(order))
 
     def free_pages(self, pfn: int) -> int:
         """Free a block that ``alloc_pages`` gave; returns the order of the free block that it has become part of."""
         order = self.kernel_blocks.get(pfn) if refuse.whole(pfn) else None
         if order is None:
             have = ", ".join(f"{p:,} (order {o})" for p, o in sorted(self.kernel_blocks.items())[:5])
-            raise BadRequest(f"no block of the kernel starts at pfn {pfn!r}; there are {have or 'none'}")
+            raise BadRequest(f"no block of the kernel starts at pfn {refuse.shown(pfn)}; there are {have or 'none'}")
+        pfn = int(pfn)
         del self.kernel_blocks[pfn]
         zone = self.zone_of(pfn)
         self._uncharge(np.arange(pfn, pfn + (1 << order)))
@@ -478,25 +490,23 @@ class Machine(State):
     def dentries(self, task: Task, count: int) -> range:
         """`task` looks up `count` names: dentries are made for them; returns their ids."""
         refuse.living(self, task, "task")
-        if count < 1:
-            raise BadRequest(f"{count} dentries: it must be at least 1")
-        return self._dentries.add(self, task, count)
+        return self._dentries.add(self, task, refuse.positive(count, "{} dentries"))
 
     def lookup_dentries(self, ids: range | list[int]) -> None:
-        """Names are looked up again: their dentries become the youngest."""
+        """Names are looked up again: their dentries become the youngest. Those thrown away meanwhile are passed over."""
+        refuse.dentry_ids(ids)
         self._dentries.use(ids)
 
     def shrink_dentries(self, zone: Zone, pages: int, reach: Reach = "global") -> Shrunk:
         """Throw away dentries, oldest first, until `pages` slab pages came back in `zone` or none are left within reach."""
         refuse.known(self, zone)
-        if pages < 1:
-            raise BadRequest(f"{pages} pages wanted from the shrinker: it must be at least 1")
+        pages = refuse.positive(pages, "{} pages wanted from the shrinker")
         return self._dentries.shrink(self, zone, pages, reach)
 
     def _io(self, task: Task, file: Mapping, offset: int, pages: int, write: bool) -> fault.Touched:
         refuse.living(self, task, "task")
         refuse.living(self, file, "file")
-        refuse.page_range(self, offset, pages, file.pages, file.name)
+        offset, pages = refuse.page_range(offset, pages, file.pages, file.name)
         return fault.file_io(self, task, file, offset, pages, write)
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from zonelab.errors import BadRequest
-from zonelab.machine.container import Container, Task
+from zonelab.machine import refuse
+from zonelab.machine.container import Container, Task, Trip
 from zonelab.machine.memory import by_mapping, users
 from zonelab.machine.pages import BLOCK, BLOCK_MIB, KERNEL, MAX_ORDER, PAGE, PINNED, Mask, Pfns, as_slice, expand
 from zonelab.machine.zone import Zone
@@ -260,11 +261,13 @@ def plan_move(m: State, who: Container | Task, node: int) -> MovePlan:
 def moving(m: State, who: Container | Task, node: int, step: int) -> Generator[Progress, None, MoveReport]:
     """Run a move, `step` pages at a time. Closing the generator before its end calls the move off without loss.
 
-    Other commands may run between two steps: a page that was freed or replaced meanwhile is passed over.
+    Other commands may run between two steps: a page that was freed or replaced meanwhile is passed over. If it is the
+    container or task itself that ends, the move ends, too: what has moved stays there, in the main zone.
 
     Raises:
-        BadRequest: the plan has a problem; nothing was changed.
+        BadRequest: another move is under way, or the plan has a problem; nothing was changed.
     """
+    refuse.can_set_out(m, who, node)  # once more: a generator starts later than it is made
     plan = plan_move(m, who, node)
     if plan.problem:
         raise BadRequest(f"{plan.name} cannot move to node {node}: {plan.problem}")
@@ -282,8 +285,9 @@ def moving(m: State, who: Container | Task, node: int, step: int) -> Generator[P
     came_from: list[tuple[Pfns, Pfns]] = []
     done = passed = 0
     finished = False
+    container.trip = Trip(node, new)
     try:
-        while done + passed < plan.pages:
+        while done + passed < plan.pages and who.alive:
             part = slice(done + passed, min(done + passed + step, plan.pages))
             source = plan.moving[part]
             if part.start:  # since the step before, others may have freed, replaced or pinned pages
@@ -324,8 +328,19 @@ def moving(m: State, who: Container | Task, node: int, step: int) -> Generator[P
             yield Progress(done, plan.pages, source, target, plan)
         finished = True
     finally:
+        container.trip = None
         if not finished:
             _undo(m, came_from, container, new, begun)
+    staying = {why: len(pfns) for why, pfns in plan.staying.items()}
+    if passed:
+        staying["freed, replaced or pinned while the move was under way"] = passed
+    if done + passed < plan.pages:
+        staying[f"{plan.name} ended while the move was under way"] = plan.pages - done - passed
+    report = MoveReport(plan.name, node, done, staying, done * m.costs.copy_page_ns)
+    if not who.alive:
+        m.emit("ended", begun, name=plan.name, node=node, pages=done, stayed=report.stayed)
+        _give_up(m, container, new)
+        return report
     if isinstance(who, Container):
         container.node = node
     for task in tasks:
@@ -334,10 +349,6 @@ def moving(m: State, who: Container | Task, node: int, step: int) -> Generator[P
     container.zones = [*new, *(zone for zone in container.zones if zone not in left)]
     for zone in left:
         m._merge(zone)
-    staying = {why: len(pfns) for why, pfns in plan.staying.items()}
-    if passed:
-        staying["freed, replaced or pinned while the move was under way"] = passed
-    report = MoveReport(plan.name, node, done, staying, done * m.costs.copy_page_ns)
     m.emit("arrived", begun, name=plan.name, node=node, pages=done, stayed=report.stayed)
     return report
 
@@ -356,8 +367,15 @@ def _undo(
                 migrate_pages(m, np.array([now]), np.array([home]))
                 back += 1
     m.emit("undo", cause, pages=back)
+    _give_up(m, container, new)
+
+
+def _give_up(m: State, container: Container, new: list[Zone]) -> None:
+    """Merge the new zones of a move; those that became orphans when the container ended are dealt with already."""
     for zone in new:
-        m._merge(zone)
+        if zone.owner is container:
+            zone.owner = None
+            m._merge(zone)
 
 
 def evacuate(m: State, zone: Zone, blocks: np.ndarray) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from zonelab.errors import BadRequest
-from zonelab.machine.pages import BLOCK, MAX_ORDER
+from zonelab.machine.pages import BLOCK, BLOCK_MIB, MAX_ORDER
+from zonelab.machine.refuse import shown
 from zonelab.machine.zone import Zone
 
 LOCAL = 10
@@ -56,12 +59,20 @@ class Node:
             BadRequest: there are not so many, or not in one stretch, or not there.
         """
         heads = self.free_blocks()
+        if at is not None and at % BLOCK:
+            raise BadRequest(
+                f"a zone cannot start at pfn {at:,}: a zone border must be a multiple of MAX_ORDER_NR_PAGES = {BLOCK:,} "
+                f"pages, else a block would lie in two zones; {at // BLOCK * BLOCK:,} or {(at // BLOCK + 1) * BLOCK:,} would do"
+            )
+        most = min(len(heads), len(self.main.blocks) - 1)
+        if count > most:
+            keeps = " and must keep one of them" if most < len(heads) else ""
+            advice = f"ask for at most {most * BLOCK_MIB} MiB" if most else "merge a zone or free memory there first"
+            raise BadRequest(
+                f"{count} blocks of {BLOCK_MIB} MiB wanted, but the main zone of node {self.id} has only {len(heads)} wholly free "
+                f"ones{keeps} ({self.main.free_pages:,} free pages in all); {advice}"
+            )
         if at is not None:
-            if at % BLOCK:
-                raise BadRequest(
-                    f"a zone cannot start at pfn {at:,}: a zone border must be a multiple of MAX_ORDER_NR_PAGES = {BLOCK:,} "
-                    f"pages, else a block would lie in two zones; {at // BLOCK * BLOCK:,} or {(at // BLOCK + 1) * BLOCK:,} would do"
-                )
             wanted = np.arange(at >> MAX_ORDER, (at >> MAX_ORDER) + count)
             missing = wanted[~np.isin(wanted, heads)]
             if len(missing):
@@ -71,11 +82,6 @@ class Node:
                     f"(pfn {self.start_pfn:,} to {self.start_pfn + self.pages - 1:,})"
                 )
             return wanted
-        if count > len(heads):
-            raise BadRequest(
-                f"{count} blocks of 4 MiB wanted, but the main zone of node {self.id} has only {len(heads)} wholly free ones "
-                f"({self.main.free_pages:,} free pages in all); ask for at most {len(heads) * 4} MiB"
-            )
         if not contiguous:
             return heads[:count]
         fits = np.flatnonzero(heads[count - 1 :] - heads[: len(heads) - count + 1] == count - 1)
@@ -87,20 +93,25 @@ class Node:
         return heads[fits[0] : fits[0] + count]
 
 
-def check_distances(distances: list[list[int]] | None, nodes: int) -> list[list[int]]:
+def check_distances(distances: Any, nodes: int) -> list[list[int]]:
     """The distance matrix, checked as the kernel checks a SLIT; 10 on the diagonal and 20 elsewhere by default."""
     if distances is None:
         return [[LOCAL if a == b else REMOTE for b in range(nodes)] for a in range(nodes)]
-    if len(distances) != nodes or any(len(row) != nodes for row in distances):
-        raise BadRequest(f"distances must be a {nodes} × {nodes} matrix, one row and column a node")
-    for a, row in enumerate(distances):
+    rows = distances.tolist() if isinstance(distances, np.ndarray) else distances
+    lists = isinstance(rows, list | tuple) and all(isinstance(row, list | tuple) for row in rows)
+    if not lists or len(rows) != nodes or any(len(row) != nodes for row in rows):
+        raise BadRequest(
+            f"distances={shown(distances)}: they must be a {nodes} × {nodes} matrix, one row and column a node"
+        )
+    for a, row in enumerate(rows):
         for b, distance in enumerate(row):
-            if distance != int(distance) or (distance != LOCAL if a == b else not LOCAL <= distance <= 254):
+            number = isinstance(distance, int | float | np.integer | np.floating) and not isinstance(distance, bool)
+            if not number or distance % 1 or (distance != LOCAL if a == b else not LOCAL <= distance <= 254):
                 raise BadRequest(
-                    f"distance from node {a} to node {b} is {distance}; a node is at {LOCAL} from itself and at "
+                    f"distance from node {a} to node {b} is {shown(distance)}; a node is at {LOCAL} from itself and at "
                     f"{LOCAL} to 254 from others"
                 )
-    return [[int(d) for d in row] for row in distances]
+    return [[int(d) for d in row] for row in rows]
 
 
 def fallback_order(distances: list[list[int]]) -> list[list[int]]:

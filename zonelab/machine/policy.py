@@ -22,6 +22,7 @@ from typing import Literal as OneOf
 import numpy as np
 
 from zonelab.errors import BadRequest
+from zonelab.machine import refuse
 from zonelab.machine.pages import BLOCK, BLOCK_MIB, MIB
 
 if TYPE_CHECKING:
@@ -100,6 +101,10 @@ class SoftwareZones(Policy):
         made on first need (C3)."""
         own = task.container
         if own.lazy and not own.zones:
+            if machine._looking:
+                raise BadRequest(
+                    f"{own.name} has no zone yet: it is made at the first fault that needs it; touch a page first"
+                )
             pages, own.lazy = own.lazy, 0
             try:
                 self.equip(machine, own, pages, None, True)
@@ -180,11 +185,11 @@ class FakeNuma(Policy):
 
     def __init__(self, fake_mib: int = 32, reclaim_first: bool = False) -> None:
         super().__init__(reclaim_first)
-        if fake_mib <= 0 or fake_mib % BLOCK_MIB:
+        if not refuse.whole(fake_mib) or fake_mib <= 0 or fake_mib % BLOCK_MIB:
             raise BadRequest(
-                f"a fake node of {fake_mib} MiB: its size must be a positive multiple of {BLOCK_MIB} MiB, one block"
+                f"a fake node of {refuse.shown(fake_mib)} MiB: its size must be a positive multiple of {BLOCK_MIB} MiB, one block"
             )
-        self.fake_pages = fake_mib * MIB
+        self.fake_pages = int(fake_mib) * MIB
 
     def _fakes(self, machine: State, container: Container, node: int, pages: int) -> list[Zone]:
         count = -(-pages // self.fake_pages)

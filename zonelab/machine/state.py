@@ -14,12 +14,13 @@ from typing import Any, Literal
 import numpy as np
 
 from zonelab.errors import BadRequest
+from zonelab.machine import refuse
 from zonelab.machine.charge import FirstTouch, Rule
 from zonelab.machine.container import Container, ContainerSet, Mount, Task
 from zonelab.machine.events import Event
 from zonelab.machine.memory import ABSENT, SWAP, VMA, Mapping, mapcount
 from zonelab.machine.node import LOCAL, Node, check_distances, fallback_order
-from zonelab.machine.pages import BLOCK, BLOCK_MIB, MAX_ORDER, MIB, Pages, Pfns, as_slice, pages_of_mib, runs_of
+from zonelab.machine.pages import BLOCK, BLOCK_MIB, MAX_ORDER, MIB, Pages, Pfns, as_slice, runs_of
 from zonelab.machine.policy import Corrected, Policy, Zonelist
 from zonelab.machine.reclaim import ExactLRU, Swap, TwoListClock
 from zonelab.machine.slab import DentryCache
@@ -61,27 +62,25 @@ class State:
         costs: Costs | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
-        if not isinstance(nodes, int) or not 1 <= nodes <= 64:
-            raise BadRequest(f"{nodes} nodes: a machine has 1 to 64")
-        sizes = [node_mib] * nodes if isinstance(node_mib, int) else list(node_mib)
-        if len(sizes) != nodes:
-            raise BadRequest(f"{len(sizes)} sizes for {nodes} nodes: give one number, or one for each node")
-        for size in sizes:
-            if not isinstance(size, int) or size < 2 * BLOCK_MIB or size % BLOCK_MIB:
-                raise BadRequest(
-                    f"a node of {size} MiB: it must be a multiple of {BLOCK_MIB} MiB, at least {2 * BLOCK_MIB}"
-                )
+        sizes = refuse.node_sizes(nodes, node_mib)
+        nodes = len(sizes)
         if profile not in ("2.6.20", "6.12"):
             raise BadRequest(f"profile {profile!r}: it can be '2.6.20' or '6.12'")
         if lru not in ("exact", "clock"):
             raise BadRequest(f"lru {lru!r}: it can be 'exact' or 'clock'")
-        if swap_mib < 0:
-            raise BadRequest(f"{swap_mib} MiB of swap: it cannot be negative")
+        swap_pages = refuse.size(swap_mib, "a swap area", zero=True)
         self.distances = check_distances(distances, nodes)
         self.profile: Profile = profile
-        self.policy, self.rule, self.costs = policy or Corrected(), rule or FirstTouch(), costs or Costs()
+        self.policy = Corrected() if policy is None else policy
+        self.rule = FirstTouch() if rule is None else rule
+        self.costs = Costs() if costs is None else costs
+        refuse.made(self.policy, Policy, "policy", "Corrected")
+        refuse.rule(self.rule)
+        refuse.made(self.costs, Costs, "costs", "Costs")
+        if not (on_event is None or callable(on_event)):
+            raise BadRequest(f"on_event={refuse.shown(on_event)}: it must be a function that takes an Event")
         self.lru = ExactLRU() if lru == "exact" else TwoListClock()
-        self.swap = Swap(pages_of_mib(swap_mib))
+        self.swap = Swap(swap_pages)
         self.on_event = on_event
         self.total_pages = sum(sizes) * MIB
         self.pages = Pages(self.total_pages)
@@ -119,6 +118,7 @@ class State:
         self.last_route: int | None = None
         self._next_event = 0
         self._next_pid = 1
+        self._looking = False
         self.emit("boot", nodes=nodes, pages=self.total_pages)
 
     def __repr__(self) -> str:
@@ -148,13 +148,17 @@ class State:
         return [c for c in self.accounts[2:] if c is not None and c.alive]
 
     def zone_of(self, pfn: int) -> Zone:
-        """The zone that a page lies in: one look into the block table (C16). O(1)."""
+        """The zone that a page lies in: one look into the block table (C16). O(1).
+
+        The pfn is not checked, since every fault comes by here: beyond the machine it is an IndexError.
+        """
         zone = self._zones[int(self.block_zone[pfn >> MAX_ORDER])]
         assert zone is not None
         return zone
 
     def fallback(self, node: int) -> Zonelist:
         """The main zones, nearest to `node` first (``ZONELIST_FALLBACK``)."""
+        refuse.known_node(self, node)
         return tuple(self.nodes[n].main for n in self._order[node])
 
     def conserved(self) -> tuple[int, int, int]:
@@ -266,10 +270,6 @@ class State:
         count = -(-pages // BLOCK)
         home = self.nodes[node]
         blocks = home.choose_blocks(count, at, contiguous)
-        if count == len(home.main.blocks):
-            raise BadRequest(
-                f"{name} would take all {count} blocks of node {node}; the main zone must keep at least one"
-            )
         zone = self._new_zone(name, node, role, owner, np.empty(0, np.int64))
         self._hand_over(home.main, zone, blocks)
         home.zones.append(zone)
@@ -278,9 +278,7 @@ class State:
         return zone
 
     def _hand_over(self, source: Zone, target: Zone, blocks: np.ndarray) -> None:
-        """Wholly free blocks change zones."""
-        if len(blocks) >= len(source.blocks):
-            raise BadRequest(f"zone {source.name} on node {source.node} must keep at least one block")
+        """Wholly free blocks, which ``Node.choose_blocks`` has chosen, change zones."""
         for block in reversed(blocks.tolist()):
             source.free_area.claim(block * BLOCK, MAX_ORDER)
             target.free_area.insert(block * BLOCK, MAX_ORDER)
@@ -315,9 +313,12 @@ class State:
         return sum(zone.free_pages for zone in self.zones)
 
     def _mapping(self, kind: Literal["file", "shmem", "anon"], name: str, pages: int) -> Mapping:
-        number = self._free_mappings.pop() if self._free_mappings else self._number(self.mappings, "mappings")
-        mapping = Mapping(number, kind, name, pages)
+        free = self._free_mappings
+        number = free[-1] if free else self._number(self.mappings, "mappings at a time")
+        mapping = Mapping(number, kind, name, pages)  # if there is no memory for its arrays, nothing has happened yet
         self.mappings[number : number + 1] = [mapping]
+        if free:
+            free.pop()
         return mapping
 
     def _unmap(self, vma: VMA, offset: int, pages: int) -> int:
@@ -373,5 +374,5 @@ class State:
 
     def _number(self, things: list[Any], what: str) -> int:
         if len(things) > MAX_IDS:
-            raise BadRequest(f"{MAX_IDS:,} {what} in the life of a machine is the limit (their ids have 16 bits)")
+            raise BadRequest(f"{MAX_IDS:,} {what} is the limit (their ids have 16 bits)")
         return len(things)

@@ -35,7 +35,7 @@ TRACE = f"""\
  my task-7-99      [000] d..2.   123.456810: mm_page_alloc_zone_locked: page=0 pfn=0x1a2b3 order=0 migratetype=1 percpu_refill=1
     bash-1234 [001] d..2.   123.456820: mm_page_pcpu_drain: page=0 pfn=0x1a2b3 order=0 migratetype=1
     bash-1234 [000] d..2.   123.456830: mm_page_alloc_extfrag: {EXTFRAG}
-    migratepages-77      [001] .....   124.000001: mm_migrate_pages: nr_succeeded=512 nr_failed=0 mode=MIGRATE_SYNC reason=syscall_or_cpuset
+    migratepages-77      [001] .....   124.000001: mm_migrate_pages: nr_succeeded=512 nr_failed=0 mode=MIGRATE_SYNC
 """
 TRACE_CMD = "            bash-1234  [000]   123.456789: mm_page_free:         page=0xffffea pfn=107187 order=3\n"
 PERF = "bash  1234 [000]   123.456789: kmem:mm_page_free: page=0xffffea pfn=0x1a2b3 order=3\n"

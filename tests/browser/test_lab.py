@@ -198,7 +198,8 @@ def test_axe_finds_nothing_serious(opened, jupyter, theme):
     import axe_playwright_python
 
     axe = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-    page = opened(jupyter.write("axe.ipynb", TOUR.replace(", predict=False", "")))
+    fresh = "from zonelab.story import Answers\n" + TOUR.replace("predict=False", "answers=Answers()")
+    page = opened(jupyter.write("axe.ipynb", fresh))
     page.command("apputils:change-theme", theme=theme)
     lab = page.lab()
     lab.until(lambda: lab.root.get_attribute("data-theme") == theme.split()[1].lower())

@@ -217,6 +217,33 @@ def replay(arguments: argparse.Namespace) -> int:
     return 0 if all(stretch.explained for stretch in stretches) and not heads.wrong and not heads.larger else 1
 
 
+# -- own
+
+
+def own(arguments: argparse.Namespace) -> int:
+    """A machine like yours, in the terminal."""
+    from zonelab.kernel import buddyinfo, numactl
+    from zonelab.kernel.own import machine_like, this_computer
+    from zonelab.story.own import own_machine
+
+    if arguments.buddyinfo and not arguments.numactl:
+        raise BadRequest("--buddyinfo needs --numactl of the same machine beside it")
+    try:
+        if arguments.numactl:
+            hardware = Path(arguments.numactl).read_text(encoding="utf-8")
+            buddies = Path(arguments.buddyinfo).read_text(encoding="utf-8") if arguments.buddyinfo else ""
+        else:
+            hardware, buddies = this_computer()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRequest(f"cannot read it: {error}") from error
+    machine = machine_like(hardware, buddies)
+    print(numactl.format(machine))
+    print(buddyinfo.format(machine))
+    for line in terminal(own_machine(hardware, buddies).play()):
+        print(line)
+    return 0
+
+
 # -- bench
 
 
@@ -238,7 +265,7 @@ def bench(arguments: argparse.Namespace) -> int:
 def make_parser(scenario: Any = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m zonelab", description=__doc__)
     parser.add_argument("--version", action="version", version=f"zonelab {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{tour,lab,replay,bench}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{tour,lab,replay,own,bench}")
 
     one = commands.add_parser("tour", help="the story of the first notebook, here in the terminal")
     if scenario is not None:
@@ -257,6 +284,11 @@ def make_parser(scenario: Any = None) -> argparse.ArgumentParser:
     )
     one.add_argument("path", nargs="+", metavar="PATH", help="a recording's folder, or one that holds several")
     one.set_defaults(run=replay)
+
+    one = commands.add_parser("own", help="a simulated machine like this computer, or like one whose texts you have")
+    one.add_argument("--numactl", metavar="FILE", help="what numactl --hardware printed there")
+    one.add_argument("--buddyinfo", metavar="FILE", help="what /proc/buddyinfo held there")
+    one.set_defaults(run=own)
 
     one = commands.add_parser("bench", help="how fast it is here, against the targets")
     one.add_argument("--json", action="store_true", help="the table as JSON")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from zonelab.errors import BadRequest
 from zonelab.kernel import buddyinfo, numactl, recordings
-from zonelab.kernel.own import machine_like
+from zonelab.kernel.own import machine_like, this_computer
 from zonelab.kernel.recording import Recording
 from zonelab.machine import Machine
 from zonelab.story.own import own_machine
@@ -104,3 +104,24 @@ def test_a_story_on_ones_own_machine():
     full = BUDDIES.replace("     58", "      0").replace("     60", "      1").replace("      3\n", "      0\n")
     with pytest.raises(BadRequest, match="no zone can be carved"):
         own_machine(SERVER, full)
+
+
+def test_the_linux_we_run_on(tmp_path):
+    """A /sys and a /proc as Linux has them."""
+    for node, (kib, row) in enumerate([(262144, "10 21"), (131072, "21 10")]):
+        folder = tmp_path / "sys/devices/system/node" / f"node{node}"
+        folder.mkdir(parents=True)
+        (folder / "meminfo").write_text(f"Node {node} MemTotal:  {kib} kB\nNode {node} MemFree:  {kib // 2} kB\n")
+        (folder / "distance").write_text(row + "\n")
+        (folder / "cpulist").write_text("0-3\n" if node == 0 else "\n")
+    with pytest.raises(BadRequest, match="buddyinfo"):
+        this_computer(tmp_path)
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/buddyinfo").write_text(
+        "Node 0, zone Normal 1 0 0 0 0 0 0 0 0 0 9\nNode 1, zone Normal 0 2 0 0 0 0 0 0 0 0 3\n"
+    )
+    m = machine_like(*this_computer(tmp_path))
+    assert [node.pages // 256 for node in m.nodes] == [256, 128] and m.distances[0] == [10, 21]
+    assert [zone.free_pages for zone in m.zones] == [9217, 3076]
+    with pytest.raises(BadRequest, match="no nodes"):
+        this_computer(tmp_path / "sys")

@@ -73,10 +73,26 @@ def test_replay_of_the_recordings_that_come_with_it(capsys):
 def test_no_command_is_an_error_with_the_list():
     run = subprocess.run([sys.executable, "-m", "zonelab"], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 2
-    assert "{tour,lab,replay,bench}" in run.stderr
+    assert "{tour,lab,replay,own,bench}" in run.stderr
 
 
 def test_lab_serves_the_first_page(monkeypatch, capsys):
     monkeypatch.setenv("ZONELAB_CHECK", "1")
     assert main(["lab"]) == 0
     assert "JupyterLab serves 00-start-here.ipynb" in capsys.readouterr().out
+
+
+def test_a_machine_like_another(tmp_path, capsys):
+    from zonelab.kernel import buddyinfo, numactl
+    from zonelab.machine import Machine
+
+    machine = Machine(nodes=2, node_mib=64)
+    machine.alloc_pages(machine.task(), 3)
+    (tmp_path / "n").write_text(numactl.format(machine))
+    (tmp_path / "b").write_text(buddyinfo.format(machine))
+    assert main(["own", "--numactl", str(tmp_path / "n"), "--buddyinfo", str(tmp_path / "b")]) == 0
+    out = capsys.readouterr().out
+    assert buddyinfo.format(machine) in out and "This is your machine: 2 nodes" in out
+    assert main(["own", "--numactl", str(tmp_path / "none")]) == 2
+    assert main(["own", "--buddyinfo", str(tmp_path / "b")]) == 2
+    assert "needs --numactl" in capsys.readouterr().err

@@ -90,7 +90,7 @@ def _ranges(ids: Sequence[int]) -> str:
     return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in parts)
 
 
-def _ids(text: str, line: int) -> list[int]:
+def node_ids(text: str, line: int) -> list[int]:
     out: list[int] = []
     for part in text.replace(" ", "").split(","):
         first, _, last = part.partition("-")
@@ -114,7 +114,7 @@ def parse(text: str) -> Hardware:
     head = AVAILABLE.fullmatch(line.strip())
     if head is None:
         raise BadFormat(f"not the start of numactl --hardware: {line[:60]!r}", at, "available: N nodes (0-M)")
-    ids = _ids(head[2], at)
+    ids = node_ids(head[2], at)
     if len(ids) != int(head[1]):
         raise BadFormat(f"{head[1]} nodes, but {len(ids)} are listed", at, f"{len(ids)} nodes, or another list")
     found: dict[tuple[int, str], str] = {}

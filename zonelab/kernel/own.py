@@ -7,6 +7,9 @@ many there are of each order.
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 
 from zonelab.errors import BadRequest
@@ -17,6 +20,43 @@ from zonelab.machine.pages import BLOCK_MIB, KERNEL
 
 MOST_MIB = 1 << 20
 """1 TiB in all: the page arrays of more would not fit in an ordinary computer."""
+
+
+def this_computer(root: str | Path = "/") -> tuple[str, str]:
+    """``numactl --hardware`` and ``/proc/buddyinfo`` of the Linux that we run on, the first put together from ``/sys``.
+
+    Raises:
+        BadRequest: this is no Linux, or it shows neither.
+    """
+    root = Path(root)
+    nodes = []
+    rows = []
+    folders = sorted((root / "sys/devices/system/node").glob("node[0-9]*"), key=lambda folder: int(folder.name[4:]))
+    if not folders:
+        raise BadRequest(
+            f"{root / 'sys/devices/system/node'} has no nodes: this is no Linux; give the texts of another machine"
+        )
+    try:
+        for folder in folders:
+            found = dict(re.findall(r"Node \d+ (MemTotal|MemFree): +(\d+) kB", (folder / "meminfo").read_text()))
+            listed = (folder / "cpulist").read_text().strip()
+            cpus = tuple(numactl.node_ids(listed, 1)) if listed else ()
+            nodes.append(
+                numactl.HardwareNode(
+                    int(folder.name[4:]), cpus, int(found["MemTotal"]) >> 10, int(found["MemFree"]) >> 10
+                )
+            )
+            rows.append(tuple(map(int, (folder / "distance").read_text().split())))
+        buddies = (root / "proc/buddyinfo").read_text()
+    except (OSError, KeyError, ValueError) as error:
+        raise BadRequest(
+            f"{root} does not tell its nodes as Linux does ({error}); give the texts of another machine"
+        ) from None
+    if not nodes:
+        raise BadRequest(
+            f"{root}sys/devices/system/node has no nodes: this is no Linux; give the texts of another machine"
+        )
+    return numactl.format_hardware(numactl.Hardware(tuple(nodes), tuple(rows))), buddies
 
 
 def machine_like(numactl_text: str, buddyinfo_text: str = "", **options: object) -> Machine:

@@ -31,9 +31,10 @@ def own_machine(numactl_text: str, buddyinfo_text: str = "") -> Scenario:
     def own(zone_mib: Any = Slider(4, most, 4, start, "a zone for a container")) -> Generator[Step, None, None]:
         machine = machine_like(numactl_text, buddyinfo_text)
         total, free, _ = machine.conserved()
+        count = len(machine.nodes)
         yield step(
             machine,
-            f"This is your machine: {len(machine.nodes)} nodes, {total:,} pages of 4 KiB, {free:,} of them free.",
+            f"This is your machine: {count} node{'s' * (count != 1)}, {total:,} pages of 4 KiB, {free:,} of them free.",
         )
         whole = [len(node.main.free_area.lists[MAX_ORDER]) for node in machine.nodes]
         broken = free - sum(whole) * 1024

@@ -1,8 +1,4 @@
-"""Free areas of both profiles against worked examples, the kernel's definitions, and a buddy system made of bare pages.
-
-The examples follow ``__rmqueue_smallest()``, ``expand()`` and ``__free_one_page()`` of mm/page_alloc.c, for one zone
-without migrate types and per-cpu lists.
-"""
+"""Free areas of both profiles against worked examples of mm/page_alloc.c, mm/vmstat.c, and a bare set of free pages."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ from zonelab.machine.buddy import FreeArea
 
 PAGES = 1024
 ORDERS = range(11)
+DO = ["alloc", "free", "free", "claim"]
 BOTH = pytest.mark.parametrize("tail_rule", [False, True], ids=["2.6.20", "6.12"])
 
 
@@ -75,18 +72,15 @@ def test_a_pair_of_the_largest_order_has_nothing_to_wait_for(order, listed):
         ([1], 10, 0, 1000),
         ([0, 4, 5, 4, 4, 3], 9, 929, 1000),
         ([0, 4, 5, 4, 4, 3], 3, -1000, 127),
-        ([0, 0, 0, 0, 0, 0, 0, 0, 0, 1], 10, -500, 1000),
+        ([0] * 9 + [1], 10, -500, 1000),
         ([], 0, 0, 1000),
     ],
 )
 @BOTH
 def test_indices_of_known_lists(tail_rule, counts, order, index, unusable):
     area = FreeArea(tail_rule)
-    at = 0
-    for size, blocks in enumerate(counts):
-        for _ in range(blocks):
-            area.insert(at << 11, size)  # far from each other: no two are buddies
-            at += 1
+    for at, size in enumerate(size for size, blocks in enumerate(counts) for _ in range(blocks)):
+        area.insert(at << 11, size)  # far from each other: no two are buddies
     assert (area.fragmentation_index(order), area.unusable_index(order)) == (index, unusable)
 
 
@@ -99,10 +93,9 @@ def free_blocks(free):
     blocks, left = [], set(free)
     for order in reversed(ORDERS):
         for pfn in range(0, PAGES, 1 << order):
-            block = span(pfn, order)
-            if block <= left:
+            if span(pfn, order) <= left:
                 blocks.append((pfn, order))
-                left -= block
+                left -= span(pfn, order)
     return blocks
 
 
@@ -110,18 +103,15 @@ def agrees(area, free):
     """Does the free area say of these free pages what it must?"""
     blocks = free_blocks(free)
     listed = [(pfn, order) for order, area_list in enumerate(area.lists) for pfn in area_list]
-    assert sorted(listed) == sorted(blocks), "merged to the full, nothing twice"
-    covered = [page for block in listed for page in span(*block)]
-    assert len(covered) == len(set(covered)) == area.free_pages == len(free)
+    assert sorted(listed) == sorted(blocks), "all merged that can be, nothing twice"
+    assert sum(1 << order for _, order in listed) == area.free_pages == len(free)
     assert area.counts() == [sum(order == size for _, order in blocks) for size in ORDERS]
     assert area.largest() == max((order for _, order in blocks), default=-1)
     around = {page: order for pfn, order in blocks for page in span(pfn, order)}
     assert [area.holds(page) for page in range(PAGES)] == [around.get(page) for page in range(PAGES)]
     for want in ORDERS:
         fits = sum(1 << order for _, order in blocks if order >= want)
-        asked = (
-            len(free) * 1000 // 2**want
-        )  # thousandths of the blocks that the free pages would be, were they in order
+        asked = len(free) * 1000 // 2**want  # the free pages in units of what is wanted, in thousandths
         index = 0 if not blocks else -1000 if fits else 1000 - (1000 + asked) // len(blocks)
         assert area.fragmentation_index(want) == index
         assert area.unusable_index(want) == ((len(free) - fits) * 1000 // len(free) if free else 1000)
@@ -129,9 +119,7 @@ def agrees(area, free):
 
 @BOTH
 @settings(deadline=None, max_examples=30)
-@given(
-    steps=st.lists(st.tuples(st.sampled_from(["alloc", "free", "free", "claim"]), st.integers(0, 2**20)), max_size=60)
-)
+@given(steps=st.lists(st.tuples(st.sampled_from(DO), st.integers(0, 2**20)), max_size=60))
 def test_a_bare_set_of_pages_agrees(tail_rule, steps):
     area, free = boot(tail_rule), set(range(PAGES))
     held: list[tuple[int, int]] = []
@@ -141,13 +129,11 @@ def test_a_bare_set_of_pages_agrees(tail_rule, steps):
         if what == "alloc":
             fit = [(size, pfn) for pfn, size in free_blocks(free) if size >= order]
             got = area.alloc(order)
-            assert (got is None) == (not fit)
-            assert got is None or (min(fit)[0], got) in fit, "the lowest part of a smallest block that fits"
+            assert (min(fit)[0], got) in fit if fit else got is None, "the first part of a smallest block that fits"
         elif what == "claim":
-            got = place >> order << order
-            there = span(got, order) <= free
-            assert area.claim(got, order) == there
-            got = got if there else None
+            pfn = place >> order << order
+            got = pfn if area.claim(pfn, order) else None
+            assert (got == pfn) == (span(pfn, order) <= free)
         elif held:
             pfn, size = held.pop(pick % len(held))
             end = area.free(pfn, size)

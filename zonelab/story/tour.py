@@ -17,7 +17,7 @@ from zonelab.story.ask import Ask, called
 from zonelab.story.controls import Choice, Slider, Toggle
 from zonelab.story.scenario import Step, scenario, step
 
-SMALL, LARGE = "2 nodes of 128 MiB", "4 nodes of 16 GiB, all sizes × 8"
+SMALL, LARGE = "2 nodes of 128 MiB", "4 nodes of 16 GiB, all sizes × 4"
 
 
 def size(pages: int) -> str:
@@ -41,7 +41,7 @@ def tour(
 ) -> Generator[Step, None, None]:
     """Two containers share a machine; one outgrows its zone, one moves, one leaves."""
     large = computer == LARGE
-    times = 8 if large else 1
+    times = 4 if large else 1
     machine = Machine(nodes=4 if large else 2, node_mib=16384 if large else 128)
     main = machine.nodes[0].main
     yield step(

@@ -411,7 +411,11 @@ class LabView {
       ? `Memory map of ${this.story.nodes.length} nodes. Arrow keys go from block to block, Enter opens one.`
       : `Block ${this.open}, 1,024 pages. Arrow keys go from page to page, Enter tells all about one, Escape closes it.`);
     this.draw(true); // not in the next frame: that would be 16 ms later
-    this.instruments(step);
+    // The instruments can wait for it, and are built once however many steps went by.
+    this.building ||= requestAnimationFrame(() => {
+      this.building = 0;
+      this.instruments(this.story.steps[this.step - 1]);
+    });
   }
 
   // What happens at this step, or the question before the next one.

@@ -7,6 +7,7 @@ browser (``map.js``, ``lab.js``), which has all frames of the story and needs no
 from __future__ import annotations
 
 import base64
+import gc
 import html
 import io
 import json
@@ -116,8 +117,13 @@ class Lab(anywidget.AnyWidget):
                 raise
 
     def _values_set(self, change: Any) -> None:
-        """New values, from Python or from the browser: play, and send all frames in one message."""
+        """New values, from Python or from the browser: play, and send all frames in one message.
+
+        A full garbage collection takes longer than all of this; it has to wait until the message is on its way.
+        """
         self._playing = True
+        collects = gc.isenabled()
+        gc.disable()
         try:
             for name, value in change["new"].items():
                 setattr(self, name, value)
@@ -128,6 +134,8 @@ class Lab(anywidget.AnyWidget):
                 self.step = self.step
         finally:
             self._playing = False
+            if collects:
+                gc.enable()
 
     def _mine(self) -> dict[str, Any]:
         """The answers kept to questions of this story."""

@@ -60,8 +60,9 @@ class Frames {
       }
     }
     this.at = n;
-    this.byZone = new Map([...this.zones.values()].filter((zone) => zone.role !== "main").map((zone) => [zone.id, []]));
-    if (this.byZone.size) for (let block = 0; block < this.blocks; block++) this.byZone.get(this.zone[block])?.push(block);
+    this.byZone = []; // zone id → its blocks, rising; software zones only
+    for (const zone of this.zones.values()) if (zone.role !== "main") this.byZone[zone.id] = [];
+    if (this.byZone.length) for (let block = 0; block < this.blocks; block++) this.byZone[this.zone[block]]?.push(block);
     return this;
   }
 
@@ -347,7 +348,7 @@ function outlines(ctx, plan, field, frames, palette) {
   const names = [];
   for (const zone of frames.zones.values()) {
     if (zone.node !== field.node.id || zone.role === "main") continue;
-    const blocks = frames.byZone.get(zone.id);
+    const blocks = frames.byZone[zone.id];
     ctx.strokeStyle = zoneColour(palette, frames, zone);
     ctx.lineWidth = rows ? 2 : 1.5;
     ctx.setLineDash(isShared(zone) && rows ? [5, 3] : []);

@@ -6,6 +6,7 @@ browser (``map.js``, ``lab.js``), which has all frames of the story and needs no
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gc
 import html
@@ -117,13 +118,9 @@ class Lab(anywidget.AnyWidget):
                 raise
 
     def _values_set(self, change: Any) -> None:
-        """New values, from Python or from the browser: play, and send all frames in one message.
-
-        A full garbage collection takes longer than all of this; it has to wait until the message is on its way.
-        """
+        """New values, from Python or from the browser: play, and send all frames in one message."""
         self._playing = True
-        collects = gc.isenabled()
-        gc.disable()
+        _no_collection_for(1.0)
         try:
             for name, value in change["new"].items():
                 setattr(self, name, value)
@@ -134,8 +131,6 @@ class Lab(anywidget.AnyWidget):
                 self.step = self.step
         finally:
             self._playing = False
-            if collects:
-                gc.enable()
 
     def _mine(self) -> dict[str, Any]:
         """The answers kept to questions of this story."""
@@ -202,6 +197,35 @@ class Lab(anywidget.AnyWidget):
             data["text/plain"] = f"{self.history.title}\n{self.text()}"
             data["text/html"] = self.still()
         return bundle
+
+
+def _no_collection_for(seconds: float) -> None:
+    """Keep the garbage collector waiting while a slider is dragged: a full collection takes longer than a whole story.
+
+    Little is lost by it, for a machine that is no longer shown is freed without the collector. Outside of a kernel, where
+    no event loop runs, nothing is done.
+    """
+    global _collect_later
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    if _collect_later is not None:
+        _collect_later.cancel()
+    elif gc.isenabled():
+        gc.disable()
+    else:  # somebody else has switched it off, and will switch it on
+        return
+    _collect_later = loop.call_later(seconds, _collect_again)
+
+
+def _collect_again() -> None:
+    global _collect_later
+    _collect_later = None
+    gc.enable()
+
+
+_collect_later: asyncio.TimerHandle | None = None
 
 
 def _tape(story: dict[str, Any], frames: bytes) -> bytes:

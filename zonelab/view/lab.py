@@ -13,7 +13,8 @@ import html
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 import anywidget
 import traitlets
@@ -41,6 +42,7 @@ class Lab(anywidget.AnyWidget):
         scenario: the story.
         show: instruments beside the map, of "why", "free", "zones", "charges", "interference".
         step: where to start.
+        block: the block (4 MiB) that is open at the start, with its 1,024 pages; -1 for the whole machine.
         predict: whether the story's questions are asked; a teacher may want to show it without.
         answers: where answers are kept; beside the notebook by default.
         values: the story's parameters, where they should differ from their defaults.
@@ -55,6 +57,9 @@ class Lab(anywidget.AnyWidget):
     _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("map.js", "lab.js"))
     _css = HERE / "lab.css"
 
+    on_page: ClassVar[WeakValueDictionary[str, Lab]] = WeakValueDictionary()
+    """The newest lab of each story, by the story's name: whoever wants the numbers of *this* run finds it here."""
+
     tape = traitlets.Bytes(b"").tag(sync=True)  # the whole story as one buffer: nothing on the way takes it to pieces
     controls: Any = traitlets.List().tag(sync=True)
     values = traitlets.Dict().tag(sync=True, echo_update=False)  # the browser knows what it has sent
@@ -64,12 +69,14 @@ class Lab(anywidget.AnyWidget):
     answers = traitlets.Dict().tag(sync=True)
     code = traitlets.Unicode().tag(sync=True)
     predict = traitlets.Bool(True).tag(sync=True)
+    block = traitlets.Int(-1).tag(sync=True)
 
     def __init__(
         self,
         scenario: Scenario,
         show: tuple[str, ...] = INSTRUMENTS[:4],
         step: int = 1,
+        block: int = -1,
         predict: bool = True,
         answers: Answers | None = None,
         **values: Any,
@@ -81,6 +88,9 @@ class Lab(anywidget.AnyWidget):
         self.kept = here() if answers is None else answers
         self.history: History = scenario.play(**values)
         self._playing = False
+        blocks = len(self.history.machine.block_zone) if self.history.machine is not None else 0
+        if not isinstance(block, int) or not -1 <= block < blocks:
+            raise BadRequest(f"block {block!r}: this machine has blocks 0 to {blocks - 1}; -1 shows all of it")
         start = scenario.values(values)
         self.story, self.frames = self.history.payload()
         super().__init__(
@@ -90,6 +100,7 @@ class Lab(anywidget.AnyWidget):
             step=step,
             show=list(show),
             predict=predict,
+            block=block,
             answers=self._mine(),
             code=self.kept.code(),
         )
@@ -97,6 +108,7 @@ class Lab(anywidget.AnyWidget):
         self.observe(self._parameter_set, list(scenario.controls))
         self.observe(self._values_set, "values")
         self.on_msg(self._asked)
+        Lab.on_page[scenario.__name__] = self
 
     @traitlets.validate("step")
     def _step_in_story(self, proposal: Any) -> int:

@@ -126,7 +126,7 @@ function layout(nodes, width, height) {
     const down = Math.ceil(nodes.length / across);
     const w = Math.floor((width - 24 * (across - 1) - 10) / across);
     const h = Math.floor((height - 4) / down) - HEAD;
-    for (let cell = 44; cell >= 1; cell--) {
+    for (let cell = most <= 8 ? 110 : 64; cell >= 1; cell--) {
       const wide = Math.floor(w / cell);
       const even = 2 ** Math.floor(Math.log2(wide)); // powers of two are easier to count
       const strips = Math.floor((w + BETWEEN) / (STRIP * cell + BETWEEN));

@@ -43,7 +43,8 @@ def _lists(dice: Random) -> list[tuple[list[int], int]]:
         largest = dice.randrange(1, 9)
         counts = [dice.randrange(0, 60) if order <= largest else 0 for order in range(11)]
         cases.append((counts, dice.randrange(0, 10)))
-    return [*cases, ([1 << 10] + [0] * 10, 3), ([0] * 10 + [2], 5)]
+    one_large = [1 if order == 3 else 0 for order in range(11)]
+    return [*cases, ([1 << 10] + [0] * 10, 3), ([0] * 10 + [2], 5), (one_large, 3)]
 
 
 def _served(counts: list[int], order: int) -> bool:

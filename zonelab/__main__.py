@@ -109,6 +109,27 @@ def terminal(history: Any, events: bool = False) -> list[str]:
     return lines
 
 
+# -- grade
+
+
+def grade(arguments: argparse.Namespace) -> int:
+    from zonelab.course.grade import as_csv
+    from zonelab.course.grade import grade as mark_all
+
+    marks = mark_all(arguments.paths)
+    table = as_csv(marks)
+    if arguments.out is None:
+        print(table, end="")
+        return 0
+    try:
+        Path(arguments.out).write_text(table, encoding="utf-8", newline="")
+    except OSError as error:
+        raise BadRequest(f"cannot write {arguments.out}: {error.strerror}; choose another file") from error
+    noted = sum(bool(one.notes) for one in marks)
+    print(f"{len(marks)} files marked, {noted} of them with a note; the table is in {arguments.out}")
+    return 0
+
+
 # -- lab
 
 
@@ -265,7 +286,7 @@ def bench(arguments: argparse.Namespace) -> int:
 def make_parser(scenario: Any = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m zonelab", description=__doc__)
     parser.add_argument("--version", action="version", version=f"zonelab {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{tour,lab,replay,own,bench}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{tour,lab,replay,own,grade,bench}")
 
     one = commands.add_parser("tour", help="the story of the first notebook, here in the terminal")
     if scenario is not None:
@@ -289,6 +310,11 @@ def make_parser(scenario: Any = None) -> argparse.ArgumentParser:
     one.add_argument("--numactl", metavar="FILE", help="what numactl --hardware printed there")
     one.add_argument("--buddyinfo", metavar="FILE", help="what /proc/buddyinfo held there")
     one.set_defaults(run=own)
+
+    one = commands.add_parser("grade", help="a table of points from the answers that students handed in")
+    one.add_argument("paths", nargs="+", metavar="PATH", help="answers files, texts with codes, or folders of them")
+    one.add_argument("--out", metavar="FILE", help="write the table (CSV) into this file instead of printing it")
+    one.set_defaults(run=grade)
 
     one = commands.add_parser("bench", help="how fast it is here, against the targets")
     one.add_argument("--json", action="store_true", help="the table as JSON")

@@ -51,7 +51,7 @@ def cell(number, tag, name):
 
 
 def function(number, name, source):
-    space = {}
+    space: dict[str, object] = {}
     first = [
         c.source for c in jupytext.read(SOURCES[number], fmt="md:myst").cells if "first" in c.metadata.get("tags", [])
     ]

@@ -66,12 +66,11 @@ class Observed:
             if ask is None:
                 continue
             answer = kept.get(ask.key)
-            given = (
-                "not answered yet" if answer is None else "shown" if answer["given"] == "?" else str(answer["given"])
-            )
-            right = (
-                None if answer is None else ask.judge(answer["given"]).right if _fits(ask, answer["given"]) else None
-            )
+            if answer is None:  # the outcome is not given away
+                self.rows.append((number, ask.question, "not yet", "the lab asks you before this step", None))
+                continue
+            given = "shown" if answer["given"] == "?" else str(answer["given"])
+            right = ask.judge(answer["given"]).right if _fits(ask, answer["given"]) else None
             self.rows.append((number, ask.question, given, str(ask.answer), right))
 
     def __repr__(self) -> str:

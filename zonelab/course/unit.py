@@ -56,6 +56,15 @@ def i_am(name: str) -> None:
     print(f"Exercises are made for {name.strip()!r} from now on.")
 
 
+def hand_in() -> None:
+    """Print what to hand in: the file with your answers, and the same as a code for where files are hard to get at."""
+    answers = here()
+    me = answers.get(ME)
+    print(f"Name: {me['given'] if me else 'not given yet; run i_am(…) first, and then your exercises again'}")
+    print(f"File: {answers.path}" + (f" ({answers.problem})" if answers.problem else ""))
+    print(f"Or copy this code, all of it:\n{answers.code()}")
+
+
 class Unit:
     """One unit's questions and exercises: ``unit = Unit("01")`` in a page's first cell.
 

@@ -109,7 +109,8 @@ def test_nothing_else_stands_at_the_top():
     if listed.returncode != 0:
         pytest.skip("not a git working copy")
     known = {
-        ".ci", ".github", ".gitignore", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "LICENSE-COURSE", "README.md", "binder", "environment.yml", "notebooks",
+        ".ci", ".github", ".gitignore", "CITATION.cff", "CONTRIBUTING.md",
+        "LICENSE", "LICENSE-COURSE", "README.md", "binder", "environment.yml", "notebooks",
         "pyproject.toml", "start.py", "teach", "tests", "zonelab",
     }  # fmt: skip
     assert {name.split("/")[0] for name in listed.stdout.splitlines()} <= known

@@ -20,8 +20,7 @@ KEYS: dict[str, Literal["set", "container", "mount"]] = {SET: "set", CONTAINER: 
 def assignment(
     key: Any = Choice((SET, CONTAINER, MOUNT), SET, "file pages belong to"),
     private: Any = Slider(8, 32, 4, 16, "web and db, each"),
-    shared: Any = Slider(4, 16, 4, 8, "shared by them"),
-    big: Any = Slider(8, 64, 4, 40, "a late one wants"),
+    big: Any = Slider(8, 64, 4, 60, "a late one wants"),
     together: Any = Toggle(True, "in one stretch"),
 ) -> Generator[Step, None, None]:
     """Containers, a set and a mount get zones; one is made on first need, and one comes too late for a stretch of its size."""
@@ -39,7 +38,7 @@ def assignment(
         f"web and db get a zone each for private data, {len(web.private.blocks)} blocks: {web.private.name} and {db.private.name}.",
     )
 
-    pair = machine.container_set("pair", [web, db], shared_mib=shared)
+    pair = machine.container_set("pair", [web, db], shared_mib=8)
     assert pair.shared is not None
     yield step(
         machine,
@@ -149,12 +148,11 @@ def assignment(
             answer,
             (yes, no),
             feedback={
-                (
-                    no if answer == yes else yes
-                ): f"It needs {wanted} {'neighbours' if together else 'blocks'}; {longest if together else free - 1} can "
-                "be had (the main zone keeps one block)."
-                if not together
-                else f"It needs {wanted} blocks side by side, and {longest} are."
+                (no if answer == yes else yes): (
+                    f"It needs {wanted} blocks side by side, and at most {longest} are."
+                    if together
+                    else f"It needs {wanted} blocks, and {free - 1} can be had: the main zone keeps one."
+                )
             },
             why="A zone in one stretch is simple, and needs a stretch. Zones cut memory into pieces, as allocations do a zone.",
         ),
@@ -162,8 +160,9 @@ def assignment(
 
     machine.exit(log)
     total, pages, used = machine.conserved()
+    bound = sum(zone.free_pages for zone in machine.zones if zone is not main and zone.node == 0)
     yield step(
         machine,
-        f"log ends, and its zone goes back. {total:,} pages = {pages:,} free + {used:,} used; {sum(z.free_pages for z in machine.zones if z is not main and z.node == 0):,} "
-        "free pages of node 0 lie in somebody's zone.",
+        f"log ends, and its zone goes back. {total:,} pages = {pages:,} free + {used:,} used; {bound:,} of the free pages of node 0 "
+        "lie in somebody's zone.",
     )

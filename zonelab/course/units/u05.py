@@ -111,9 +111,9 @@ def row(what: str, shared: bool, write: bool, reading: str = "corrected") -> dic
     task = machine.task(web)
     free = machine.conserved()[1]
     if what == "no mapping: read()":
-        file = machine.file("data", pages=1, mount=disk)
-        (machine.write if write else machine.read)(task, file, pages=1)
-        zones = [machine.zone_of(int(file.cache[0])).name]
+        data = machine.file("data", pages=1, mount=disk)
+        (machine.write if write else machine.read)(task, data, pages=1)
+        zones = [machine.zone_of(int(data.cache[0])).name]
     else:
         file = None if what == "anonymous" else machine.file("data", pages=1, mount=disk, tmpfs=what == "tmpfs")
         vma = (

@@ -48,7 +48,7 @@ def read(path: Path) -> Any:
     notebook.cells = [part for cell in notebook.cells for part in sections(cell)]
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     for number, cell in enumerate(notebook.cells, 1):
-        known = [tag for tag in tags(cell) if tag not in ("teacher", "first")]
+        known = [tag for tag in tags(cell) if tag not in ("teacher", "first") and not re.fullmatch(r"C\d+", tag)]
         cell.id = "-".join(known) or f"cell-{number:02}"
         cell.source = cell.source.strip("\n")
     nbformat.validate(notebook)

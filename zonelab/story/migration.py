@@ -105,8 +105,8 @@ def asked_begins(plan: MovePlan, free: int) -> Ask:
 @scenario("A container moves house")
 def migration(
     heap_mib: Any = Slider(4, 40, 4, 16, "the server's heap"),
-    shared_mib: Any = Slider(0, 16, 2, 4, "shared with db, who stays"),
-    pinned: Any = Slider(0, 512, 64, 64, "pinned by a device", "pages"),
+    shared_mib: Any = Slider(0, 16, 2, 4, "shared with db"),
+    pinned: Any = Slider(0, 512, 64, 64, "pinned", "pages"),
     target: Any = Choice((PIECES, FULL, EMPTY), PIECES, "node 1 is"),
 ) -> Generator[Step, None, None]:
     """A plan, a refusal perhaps, a move called off, a move done; and what stays behind each time."""

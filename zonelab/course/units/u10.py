@@ -29,7 +29,7 @@ def picture() -> Drawing:
     drawing.box(30, 192, 130, 22, "db uses it, too", "shared")
     drawing.box(410, 70, 230, 92, "", "web").text(418, 86, "web.private, new", "start", 12)
     drawing.box(420, 94, 130, 24, "the copies", "web")
-    drawing.arrow(162, 106, 418, 106, "copied, page by page")
+    drawing.arrow(162, 106, 418, 106).text(330, 98, "copied, page by page", "middle", 12)
     drawing.arrow(408, 150, 164, 140, "", dashed=True).arrow(408, 156, 164, 202, "", dashed=True)
     drawing.text(270, 212, "reached from afar", "start", 12)
     return drawing

@@ -7,7 +7,7 @@ from typing import Any
 
 from zonelab.errors import BadRequest
 from zonelab.machine import Machine
-from zonelab.machine.pages import BLOCK, BLOCK_MIB
+from zonelab.machine.pages import BLOCK, BLOCK_MIB, MIB
 from zonelab.machine.zone import Zone
 from zonelab.story.ask import Ask
 from zonelab.story.controls import Choice, Slider, Toggle
@@ -35,8 +35,8 @@ def orphans(
     """web comes, works and goes; some of its pages outlive it, in a zone that nobody owns any more."""
     machine = Machine(nodes=1, node_mib=128)
     main = machine.nodes[0].main
-    db = machine.container("db", private_mib=8)
-    web = machine.container("web", private_mib=heap_mib + 12)
+    web = machine.container("web", private_mib=heap_mib + 12, at=8 * MIB)
+    db = machine.container("db", private_mib=8)  # in front of web's zone, so that behind that comes the main zone
     zone = web.private
     assert zone is not None
     login = machine.mmap(machine.task(None, "login"), pages=300, name="shell")
@@ -46,8 +46,8 @@ def orphans(
     border = (int(own[-1]) + 1) * BLOCK
     yield step(
         machine,
-        f"Three zones on one node: db.private, web.private with {len(own)} blocks, and the main zone; the main zone "
-        f"begins at pfn {border:,}, right behind web.private, with 64 free pages; after them login has {pages(login.resident)}.",
+        f"One node, three zones: db.private; web.private, {len(own)} blocks; behind it, from pfn {border:,} on, the main zone. Its first "
+        f"64 pages are free, the next {login.resident} are login's, who is in no container.",
     )
 
     server = machine.task(web, "server")

@@ -110,7 +110,7 @@ def main() -> int:
     args = parser.parse_args()
     made = copies()
     stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    left = [path for folder in (STUDENT, TEACHER) for path in folder.glob("[0-9]*.ipynb") if path not in made]
+    left = [path for folder in (STUDENT, TEACHER) for path in folder.glob("*.ipynb") if path not in made]
     for path in stale if args.check else []:
         print(f"{path.relative_to(ROOT)} is not what its source makes; run: python teach/build.py")
     for path in left:

@@ -28,17 +28,22 @@ class Theft:
 class UncheckedZones:
     """Two neighbouring zones, A = [start, border) and B = [border, end), and a merge test that cannot tell them apart.
 
+    Args:
+        checked: the merge test asks for the buddy's zone as well, so nothing is stolen; but then two halves of a block may
+            wait on either side of the border, and ``merge`` has something to join.
+
     Attributes:
         areas: the free areas by zone name.
         thefts: merges across the border so far.
     """
 
-    def __init__(self, start: int, border: int, end: int) -> None:
+    def __init__(self, start: int, border: int, end: int, checked: bool = False) -> None:
         if not 0 <= start < border < end:
             raise BadRequest(
                 f"zones [{start}, {border}) and [{border}, {end}): the border must lie between start and end"
             )
         self.start, self.border, self.end = start, border, end
+        self.checked = checked
         self.areas = {"A": FreeArea(), "B": FreeArea()}
         self.thefts: list[Theft] = []
         self.used: dict[int, int] = {}
@@ -59,7 +64,7 @@ class UncheckedZones:
         while order < MAX_ORDER:
             buddy = pfn ^ (1 << order)
             holder = next((name for name, area in self.areas.items() if buddy in area.lists[order]), None)
-            if holder is None:
+            if holder is None or (self.checked and self.zone_of(buddy) != zone):
                 break
             # The kernel unlinks the buddy wherever it hangs, and counts it down in the zone it thinks it is in.
             del self.areas[holder].lists[order][buddy]
@@ -68,6 +73,21 @@ class UncheckedZones:
             pfn &= buddy
             order += 1
         self.areas[zone].lists[order][pfn] = None
+
+    def merge(self) -> list[tuple[int, int]]:
+        """Make the two zones one (A has all then); what had to be joined, as (pfn, order) of each block that came of it (C15)."""
+        ours, theirs = self.areas["A"], self.areas["B"]
+        ours.absorb(theirs)
+        self.border = self.end
+        joined = []
+        for order in range(MAX_ORDER):
+            for pfn in sorted(ours.lists[order]):
+                buddy = pfn ^ (1 << order)
+                if pfn < buddy and buddy in ours.lists[order]:
+                    del ours.lists[order][pfn], ours.lists[order][buddy]
+                    ours.lists[order + 1][pfn] = None
+                    joined.append((pfn, order + 1))
+        return joined
 
     def damage(self) -> dict[str, tuple[int, int, int]]:
         """For each zone: free pages by its counter, pages on its lists, and of these the pages that are not its own."""

@@ -162,3 +162,23 @@ def test_no_room_on_the_target(policy, how):
     assert report.staying.get("node 1 has no room for it", 0) == wanted - report.moved
     assert sorted(frames(m).values()) == sorted(before.values()) and m.nodes[1].main.free_pages >= m.nodes[1].main.min
     m.check()
+
+
+@pytest.mark.parametrize(("wall", "refused"), [(16, True), (12, False)])
+def test_a_plan_knows_that_the_main_zone_keeps_a_block(wall, refused):
+    m = Machine(nodes=2, node_mib=32)
+    web = m.container("web", private_mib=16)
+    heap = m.mmap(m.task(web), pages=3000)
+    m.touch(heap, 0, 3000)
+    m.carve("wall", 1, wall)  # leaves the main zone of node 1 as many blocks as web needs, or one more
+    plan, digest = m.plan_move(web, 1), m.digest()
+    assert (plan.problem is not None) == refused
+    if refused:
+        assert plan.longest == plan.blocks == 4
+        assert plan.problem and "too full" in plan.problem and "must keep one" in plan.problem
+        with pytest.raises(BadRequest, match="must keep one"):
+            m.move(web, 1)
+        assert m.digest() == digest
+    else:
+        assert m.move(web, 1).moved == 3000
+    m.check()

@@ -43,7 +43,7 @@ def test_it_plays_with_every_setting_and_its_answers_are_what_happens(chosen):
 
 def test_an_orphan_is_nowhere_to_be_had_and_a_merged_one_is():
     refused = [frame.text for frame in orphans.play().frames if "is refused" in frame.text]
-    assert len(refused) == 1 and "24 blocks of 4 MiB wanted" in refused[0]
+    assert len(refused) == 1 and "wants 96 MiB, 24 free blocks" in refused[0]
     given_now = orphans.play().frames[9]
     assert any(zone.name == "next.private" and zone.pages == 24 * 1024 for zone in given_now.zones)
 

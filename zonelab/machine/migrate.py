@@ -237,12 +237,14 @@ def plan_move(m: State, who: Container | Task, node: int) -> MovePlan:
     blocks = m.policy.blocks_for(container, need) if need and (size or not whole or container.zones) else 0
     longest = m.nodes[node].longest_free_stretch()
     problem = None
-    if blocks > longest:
-        free = len(m.nodes[node].main.free_area.lists[10])
-        what = "is too fragmented" if free >= blocks else "is too full"
+    main = m.nodes[node].main
+    if blocks > longest or (blocks and blocks >= len(main.blocks)):
+        free = len(main.free_area.lists[MAX_ORDER])
+        what = "is too fragmented" if free >= blocks and blocks < len(main.blocks) else "is too full"
         problem = (
             f"node {node} {what}: the new zone needs {blocks} neighbouring blocks ({blocks * BLOCK_MIB} MiB), "
             f"{free} are free there, {longest} of them in one stretch"
+            + (", and the main zone must keep one" if blocks == len(main.blocks) else "")
         )
     elif not blocks:
         room = max(0, m.nodes[node].main.free_pages - m.nodes[node].main.min)

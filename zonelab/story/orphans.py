@@ -142,11 +142,11 @@ def orphans(
     if merge == LATER:
         try:
             machine.container("next", private_mib=want, contiguous=False)
-        except BadRequest as problem:
+        except BadRequest:
             yield step(
                 machine,
-                f"A container called next is refused: {problem}. And the orphan? Its {stranded:,} free pages are in no zone that "
-                "anybody may take from. They are stranded.",
+                f"A container called next wants {want} MiB, {free + 1} free blocks, and is refused: the main zone has {free}. The orphan's "
+                f"{stranded:,} free pages lie idle: no zonelist leads there, and no zone can be carved out of them. Stranded.",
             )
         machine.merge(zone)
 

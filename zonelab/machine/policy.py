@@ -57,6 +57,10 @@ class Policy:
         """The zones that this page may come from, in the order in which they are tried."""
         return machine.fallback(task.node)
 
+    def stretch(self, machine: State, task: Task, want: int) -> int:
+        """How many of `want` pages with rising offsets the zonelist just given holds for; at least 1."""
+        return want
+
     def new_home(self, machine: State, container: Container, node: int, pages: int) -> list[Zone]:
         """Zones on `node` for a container of `pages` pages that moves there; none if the policy has no zones of its own."""
         return []

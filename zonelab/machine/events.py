@@ -76,7 +76,7 @@ SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "hit": lambda d: f"{d['vma']} {_where(d)}: present already, no fault",
     "zero": lambda d: f"{d['vma']} {_where(d)}: the shared zero page is mapped, nothing allocated, nobody charged",
     "found": lambda d: f"{_where(d)} of {d['mapping']} found in the page cache at pfn {d['pfn']:,}: mapped, no new charge",
-    "around": lambda d: f"{_pages(d['pages'])} of {d['vma']} near page {d['page']:,} are in the page cache: mapped by the same fault",
+    "around": lambda d: f"{_pages(d['pages'])} of {d['vma']} near page {d['page']:,} are cached: mapped by the same fault",
     "ahead": lambda d: f"{_pages(d['pages'])} of {d['mapping']} are read from page {d['page']:,} on, some of them ahead of need",
     "attach": lambda d: f"{d['task']} is put into {d['container']}; what it has so far stays charged to {d['left']}",
     "truncate": lambda d: f"{d['mapping']} is cut to {_pages(d['pages'])}: {_pages(d['freed'])} freed",

@@ -73,7 +73,8 @@ def beginning(recording: Recording) -> Beginning:
     )
     free = _free_at_start(recording, first)
     info = {
-        span: next(zone for zone in first.zoneinfo if (zone.node, zone.zone) == (span.node, span.zone)) for span in spans
+        span: next(zone for zone in first.zoneinfo if (zone.node, zone.zone) == (span.node, span.zone))
+        for span in spans
     }
     zones: dict[Span, Zone] = {}
     for node, own in enumerate(by_node):

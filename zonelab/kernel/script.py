@@ -114,7 +114,10 @@ def _result(step: Step, words: list[str], line: int, source: str) -> None:
             step.nodes = tuple(map(int, [*words[1:middle], words[middle + 1], words[middle + 3]]))
         elif len(words) % 2 == 0 and words[1][:1].isdigit() | (words[1][:1] == "-"):
             step.result.update(
-                {name: int(value, 16 if value.startswith("0x") else 10) for name, value in zip(words[::2], words[1::2], strict=True)}
+                {
+                    name: int(value, 16 if value.startswith("0x") else 10)
+                    for name, value in zip(words[::2], words[1::2], strict=True)
+                }
             )
     except (ValueError, IndexError):
         raise BadFormat(
@@ -148,15 +151,25 @@ def wiring(recording: Recording) -> Wiring:
     """
     place = next((up / BOOT for up in (recording.folder.parent, recording.folder) if (up / BOOT).is_file()), None)
     if place is None:
-        raise BadFormat(f"{recording.name}: no {BOOT} beside it", None, "the file that the recorder writes for each machine")
+        raise BadFormat(
+            f"{recording.name}: no {BOOT} beside it", None, "the file that the recorder writes for each machine"
+        )
     return read_wiring(Path(place).read_text(errors="replace"), place.name)
 
 
 def read_wiring(text: str, source: str = BOOT) -> Wiring:
     """Read lines like ``node0 cpus 0-3 distance 10 20``."""
     rows = [(int(node), cpus, tuple(map(int, row.split()))) for node, cpus, row in NODE.findall(text)]
-    if [node for node, *_ in rows] != list(range(len(rows))) or not rows or any(len(row) != len(rows) for *_, row in rows):
-        raise BadFormat(f"{source}: nodes {[node for node, *_ in rows]}", None, "nodeN cpus LIST distance N N ..., for nodes 0, 1, ...")
+    if (
+        [node for node, *_ in rows] != list(range(len(rows)))
+        or not rows
+        or any(len(row) != len(rows) for *_, row in rows)
+    ):
+        raise BadFormat(
+            f"{source}: nodes {[node for node, *_ in rows]}",
+            None,
+            "nodeN cpus LIST distance N N ..., for nodes 0, 1, ...",
+        )
     return Wiring(
         tuple(tuple(numactl.node_ids(cpus, 1)) if cpus else () for _, cpus, _ in rows), tuple(row for *_, row in rows)
     )

@@ -1,0 +1,551 @@
+"""Carry a recording's script out on a simulated machine, and compare what comes of each line.
+
+Each line becomes the same operation in zonelab. Nothing that the recording says about outcomes is used for that; only where the
+numbers differ are the explanations looked for in it (``evidence``). Workers have no memory here but what the script maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from zonelab.errors import BadFormat, BadRequest, OutOfMemory
+from zonelab.kernel import numa_maps
+from zonelab.kernel.beginning import Beginning
+from zonelab.kernel.evidence import Evidence, numa_stat, stat
+from zonelab.kernel.groups import Groups
+from zonelab.kernel.judge import Cause, Causes, Numbers, Row, judge
+from zonelab.kernel.script import Step
+from zonelab.machine import BLOCK, PAGE
+from zonelab.machine.container import Task
+from zonelab.machine.fault import CLUSTER
+from zonelab.machine.linux import migrate_nodes, truncate, zones_of
+from zonelab.machine.memory import ABSENT, SWAP, VMA, ZERO, Mapping
+
+TABLE = 512
+"""Pages that one page table maps."""
+UPPER = 3
+"""Levels of page tables above that; each may need a page more for a mapping."""
+STOCK = 64
+"""Pages that a cpu charges to a group in advance (``MEMCG_CHARGE_BATCH``)."""
+TMPFS = "/tmpfs/"
+IGNORED = ("sleep", "nop")
+
+
+@dataclass
+class Worker:
+    """A worker of the script: its task, its mappings by number, and where they lay in the real one's address space."""
+
+    name: str
+    pid: int
+    cpu: int
+    task: Task
+    group: str
+    vmas: dict[int, VMA] = field(default_factory=dict)
+    places: dict[int, tuple[int, int]] = field(default_factory=dict)
+    blocks: dict[str, list[int]] = field(default_factory=dict)
+    huge: set[int] = field(default_factory=set)
+
+    def tables(self) -> int:
+        """Page-table pages of the lowest level that the touched pages of its mappings need."""
+        used = set()
+        for number, vma in self.vmas.items():
+            first = self.places.get(number, (number << 40, 0))[0]
+            used |= set(((first + np.flatnonzero(vma.table != ABSENT)) // TABLE).tolist())
+        return len(used)
+
+
+class Unknown(Exception):
+    """A line that zonelab does not carry out; its text says why."""
+
+
+class Carrier:
+    """Carries out one script.
+
+    Args:
+        name: of the experiment; start: the machine as it was; steps: the script; evidence: for differences.
+    """
+
+    def __init__(self, name: str, start: Beginning, steps: list[Step], evidence: Evidence) -> None:
+        self.name, self.start, self.steps, self.evidence = name, start, steps, evidence
+        self.machine = start.machine
+        self.groups = Groups(self.machine, start.policy)
+        self.workers: dict[str, Worker] = {}
+        self.pids: set[int] = set()
+        self.files: dict[str, Mapping] = {}
+        self.full: set[int] = set()
+        self.tables = 0
+        self.extra = 0
+        self.own = 0
+        self.at = 0
+
+    def rows(self) -> Iterator[Row]:
+        """One or more rows for every line that can be compared."""
+        for self.at, step in enumerate(self.steps):
+            try:
+                yield from self._do(step)
+            except (Unknown, BadRequest) as problem:
+                yield Row(self.name, step.text, "this line", (), (), "not modelled", str(problem))
+            self._look_for_full_nodes()
+
+    # -- lines
+
+    def _do(self, step: Step) -> Iterator[Row]:
+        words = step.words
+        worker = self.workers.get(words[0])
+        if worker is not None and len(words) > 1:
+            action: Callable[..., Iterator[Row]] | None = getattr(self, f"_w_{words[1]}", None)
+            if action is None and words[1] not in IGNORED:
+                raise Unknown(f"{words[1]}: zonelab has no such operation for a worker")
+            if action is not None:
+                used, pid = self.used, worker.pid
+                yield from action(step, worker, *words[2:])
+                self.extra += max(0, self.evidence.taken(self.at, pid) - max(0, self.used - used))
+            return
+        action = getattr(self, f"_c_{words[0]}", None)
+        if action is None:
+            if words[0] in IGNORED:
+                return
+            gone = len(words) > 1 and hasattr(self, f"_w_{words[1]}")
+            raise Unknown(f"worker {words[0]} is gone" if gone else f"{words[0]}: zonelab has no such operation")
+        yield from action(step, *words[1:])
+
+    def _c_mkdir(self, step: Step, path: str) -> Iterator[Row]:
+        self.groups.make(path)
+        yield from ()
+
+    def _c_rmdir(self, step: Step, path: str) -> Iterator[Row]:
+        self.groups.remove(path)
+        yield from ()
+
+    def _c_put(self, step: Step, path: str, *value: str) -> Iterator[Row]:
+        self.groups.put(path, " ".join(value))
+        yield from ()
+
+    def _c_attach(self, step: Step, name: str, path: str) -> Iterator[Row]:
+        worker = self._worker(name)
+        self.groups.enter(worker.task, path)
+        if path in self.groups.containers:
+            worker.group = path
+        yield from ()
+
+    def _c_migrate(self, step: Step, name: str, source: str, target: str) -> Iterator[Row]:
+        _, stayed = migrate_nodes(self.machine, self._worker(name).task, mask(source), mask(target))
+        yield self._row(
+            step, "pages that could not move", (step.result.get("rc", -1),), (stayed,), self._spill_causes(None)
+        )
+
+    def _c_spawn(self, step: Step, name: str, *options: str) -> Iterator[Row]:
+        given = dict(option.split("=", 1) for option in options)
+        cpu = int(given.get("cpu", "0"))
+        group = given.get("mg", "/cg")
+        if group not in self.groups.containers:
+            raise Unknown(f"there is no group {group}")
+        task = self.machine.task(self.groups.containers[group], f"{name}.{self.at}", self.start.wiring.node_of(cpu))
+        worker = Worker(name, step.result.get("pid", 0), cpu, task, group)
+        self.workers[name] = worker
+        self.pids.add(worker.pid)
+        if "cs" in given:
+            self.groups.enter(task, given["cs"])
+        yield from ()
+
+    def _c_truncate(self, step: Step, path: str, pages: str) -> Iterator[Row]:
+        file = self.files.get(path)
+        if file is None:
+            self.files[path] = self.machine.file(path, int(pages), tmpfs=path.startswith(TMPFS))
+        elif int(pages) <= file.pages:
+            truncate(self.machine, file, int(pages))
+        else:
+            raise Unknown(f"{path} has {file.pages} pages; zonelab lets no file grow")
+        yield from ()
+
+    def _c_unlink(self, step: Step, path: str) -> Iterator[Row]:
+        if path not in self.files:
+            raise Unknown(f"{path} was not made by the script")
+        self.machine.unlink(self.files.pop(path))
+        yield from ()
+
+    def _c_snap(self, step: Step, label: str, *more: str) -> Iterator[Row]:
+        if step.snapshot is None:
+            return
+        snapshot = self.evidence.recording.snapshots[step.snapshot]
+        counted = {(zone.node, zone.zone): zone for zone in snapshot.zoneinfo}
+        for span, zone in self.start.zones.items():
+            if zone.room == 0 and (span.node, span.zone) in counted:
+                kernel = counted[span.node, span.zone].free
+                batch = max((cpu.batch for cpu in self.start.info[span].pagesets), default=0)
+                yield self._row(
+                    step,
+                    f"free pages that {span} keeps",
+                    (kernel,),
+                    (zone.free_pages,),
+                    lambda at, apart, node=span.node, batch=batch: [  # type: ignore[misc]
+                        Cause("per-cpu lists are filled a batch at a time, past the mark", -batch, 0),
+                        *self._node_causes(node, back=True),
+                    ],
+                )
+
+    def _c_locate(self, step: Step, name: str, number: str) -> Iterator[Row]:
+        if not step.nodes:
+            if name in self.workers:
+                raise Unknown(f"the kernel had ended worker {name} by now")
+            return
+        worker = self._worker(name)
+        vma = self._vma(worker, number)
+        causes = self._spill_causes(vma)
+        yield self._row(step, "pages on each node, nowhere, in swap", step.nodes, self.where(vma), causes)
+
+    def _c_numamaps(self, step: Step, name: str) -> Iterator[Row]:
+        worker = self._worker(name)
+        try:
+            maps = {one.start: one for one in numa_maps.parse(step.read or "")}
+        except BadFormat as error:
+            raise Unknown(f"its numa_maps cannot be read: {error}") from None
+        for number, (first, _) in worker.places.items():
+            one, vma = maps.get(first * PAGE), worker.vmas.get(number)
+            if one is None or vma is None:
+                continue
+            pfns = vma.table[vma.table >= 0]
+            mine = int((self.machine.pages.mapping[pfns] == vma.anon.id).sum()) if vma.anon is not None else 0
+            nodes = np.bincount(self.machine.node_of_block[pfns // BLOCK], minlength=len(self.machine.nodes)).tolist()
+            kernel = (*(one.nodes.get(node, 0) for node in range(len(nodes))), one.counts.get("anon", 0))
+            causes = self._spill_causes(vma)
+            yield self._row(
+                step, f"mapping {number}: pages on each node, private pages", kernel, (*nodes, mine), causes
+            )
+
+    def _c_cat(self, step: Step, path: str) -> Iterator[Row]:
+        folder, _, name = path.rpartition("/")
+        if step.read is None:
+            return
+        if folder not in self.groups.containers:
+            raise Unknown(f"{path}: not a file of a memory group")
+        if name == "memory.current":
+            kernel, ours = int(step.read) // PAGE, self.groups.current(folder)
+            yield self._row(
+                step, "pages charged in all", (kernel,), (ours,), lambda at, apart: self._charge_causes(folder)
+            )
+        elif name == "memory.numa_stat":
+            theirs = numa_stat(step.read)
+            for what, counts in self.groups.charged(folder).items():
+                numbers = tuple(number // PAGE for number in theirs.get(what, (0,) * len(counts)))
+                yield self._row(
+                    step, f"{what} pages charged, on each node", numbers, counts, self._stat_causes(folder, what)
+                )
+        elif name == "memory.swap.current":
+            pair = (int(step.read) // PAGE,), (self.groups.swapped(folder),)
+            yield self._row(step, "pages in swap", *pair, lambda at, apart: _negative(self._limit_causes(folder)))
+        elif name == "memory.events":
+            kills = sum(self.machine.oom_kills[one.name] for one in self.groups.under(folder))
+            yield self._row(step, "OOM kills", (stat(step.read).get("oom_kill", 0),), (kills,))
+        elif name == "cgroup.stat":
+            theirs_stat = stat(step.read)
+            numbers = theirs_stat.get("nr_descendants", 0), theirs_stat.get("nr_dying_descendants", 0)
+            yield self._row(
+                step, "groups below it, and removed ones that live on", numbers, self.groups.descendants(folder)
+            )
+        elif name != "memory.stat":
+            raise Unknown(f"{path}: a file that zonelab does not know")
+
+    # -- lines for a worker
+
+    def _w_map(self, step: Step, worker: Worker, number: str, pages: str, what: str, how: str) -> Iterator[Row]:
+        file = None
+        if what != "anon":
+            if what not in self.files:
+                self.files[what] = self.machine.file(what, self._length(what))
+            file = self.files[what]
+        vma = self.machine.mmap(worker.task, int(pages), file=file, shared=how == "shared")
+        worker.vmas[int(number)] = vma
+        if "vpn" in step.result:
+            worker.places[int(number)] = step.result["vpn"], step.result["vpn"] + int(pages)
+        yield from ()
+
+    def _w_write(self, step: Step, worker: Worker, number: str, first: str, count: str) -> Iterator[Row]:
+        yield from self._touch(step, worker, number, int(first), int(count), True)
+
+    def _w_read(self, step: Step, worker: Worker, number: str, first: str, count: str) -> Iterator[Row]:
+        yield from self._touch(step, worker, number, int(first), int(count), False)
+
+    def _w_writeperm(self, step: Step, worker: Worker, number: str, seed: str) -> Iterator[Row]:
+        """In a random order in the recording; the pages are the same, so ours are touched in rising order."""
+        yield from self._touch(step, worker, number, 0, self._vma(worker, number).pages, True)
+
+    def _w_fill(self, step: Step, worker: Worker, number: str, node: str, leave: str) -> Iterator[Row]:
+        vma, done = self._vma(worker, number), 0
+        while done < vma.pages and sum(zone.free_pages for zone in self.machine.nodes[int(node)].zones) >= int(leave):
+            count = min(64, vma.pages - done)
+            self.machine.touch(vma, done, count)
+            done += count
+        yield self._row(
+            step,
+            "pages written until the node was so full",
+            (step.result.get("rc", -1),),
+            (done,),
+            lambda at, apart: [Cause("looked at every 64 pages", -64, 64), *self._node_causes(int(node), back=True)],
+        )
+
+    def _w_unmap(self, step: Step, worker: Worker, number: str, first: str, count: str) -> Iterator[Row]:
+        vma = self._vma(worker, number)
+        if int(count) == vma.pages:
+            self.machine.munmap(vma)
+            del worker.vmas[int(number)]
+        else:
+            self.machine.discard(vma, int(first), int(count))
+        yield from ()
+
+    def _w_punch(self, step: Step, worker: Worker, number: str, every: str, first: str) -> Iterator[Row]:
+        vma = self._vma(worker, number)
+        for page in range(int(first), vma.pages, int(every)):
+            self.machine.discard(vma, page)
+        yield from ()
+
+    def _w_ring(self, step: Step, worker: Worker, order: str, count: str) -> Iterator[Row]:
+        """Blocks of that order for the kernel (the buffers of a packet socket)."""
+        yield from self._blocks(step, worker, f"ring {order}", int(order), int(count))
+
+    def _w_unring(self, step: Step, worker: Worker, order: str) -> Iterator[Row]:
+        self._give_back(worker, f"ring {order}")
+        yield from ()
+
+    def _w_pipe(self, step: Step, worker: Worker, pages: str) -> Iterator[Row]:
+        yield from self._blocks(step, worker, "pipe", 0, int(pages))
+
+    def _w_unpipe(self, step: Step, worker: Worker) -> Iterator[Row]:
+        self._give_back(worker, "pipe")
+        yield from ()
+
+    def _blocks(self, step: Step, worker: Worker, name: str, order: int, count: int) -> Iterator[Row]:
+        got = worker.blocks.setdefault(name, [])
+        try:
+            for _ in range(count):
+                got.append(self.machine.alloc_pages(worker.task, order))
+        except OutOfMemory:
+            pass
+        yield self._row(step, f"blocks of order {order}", (max(0, step.result.get("rc", -1)),), (len(got),))
+
+    def _give_back(self, worker: Worker, name: str) -> None:
+        for pfn in worker.blocks.pop(name, []):
+            self.machine.free_pages(pfn)
+
+    def _w_madvise(self, step: Step, worker: Worker, number: str, advice: str) -> Iterator[Row]:
+        vma = self._vma(worker, number)
+        if advice == "hugepage":
+            worker.huge.add(int(number))
+            raise Unknown("zonelab has no huge pages")
+        if advice != "dontneed":
+            raise Unknown(f"madvise {advice}")
+        self.machine.discard(vma, 0, vma.pages)
+        yield from ()
+
+    def _w_policy(self, step: Step, worker: Worker, text: str) -> Iterator[Row]:
+        mode, _, nodes = text.partition(":")
+        policy, task, m = self.start.policy, worker.task, self.machine
+        if mode == "default":
+            policy.local(m, task)
+        elif mode == "prefer":
+            policy.prefer(m, task, int(nodes))
+        elif mode == "bind":
+            policy.bind(m, task, mask(nodes))
+        elif mode == "interleave":
+            policy.interleave(m, task, mask(nodes))
+        else:
+            raise Unknown(f"memory policy {mode}")
+        yield from ()
+
+    def _w_cpu(self, step: Step, worker: Worker, cpu: str) -> Iterator[Row]:
+        worker.cpu = int(cpu)
+        worker.task.node = self.start.wiring.node_of(worker.cpu)
+        yield from ()
+
+    def _w_exit(self, step: Step, worker: Worker) -> Iterator[Row]:
+        self._end(worker)
+        yield from ()
+
+    def _touch(self, step: Step, worker: Worker, number: str, first: int, count: int, write: bool) -> Iterator[Row]:
+        vma = self._vma(worker, number)
+        refaults = self.machine.refaults[worker.task.container.name]
+        done, faults, killed = count, 0, 0
+        resident = int((vma.table != ABSENT).sum())
+        try:
+            faults = self.machine.touch(vma, first, count, write).faults
+        except OutOfMemory:
+            killed, done = 1, int((vma.table != ABSENT).sum()) - resident
+        self._look_for_full_nodes()
+        self.tables += worker.tables()
+        theirs = step.ended is not None and step.ended.how == "signal"
+        if step.ended is not None or killed:
+            progress = step.ended.progress if step.ended is not None else step.result.get("rc", count)
+            yield self._row(step, "killed by the OOM killer", (int(theirs),), (killed,))
+            yield self._row(
+                step, "pages touched by then", (progress,), (done,), lambda at, apart: self._kill_causes(worker, vma)
+            )
+            self._end(worker)
+            return
+        back = 0
+        limited = self._limited(vma)
+        if limited is not None:
+            back = self.evidence.refaults(limited, self.at) - (
+                self.machine.refaults[worker.task.container.name] - refaults
+            )
+        stray = self.evidence.stray_faults(self.at, worker.pid, list(worker.places.values()))
+        self.own += stray
+        if int(number) in worker.huge:
+            raise Unknown("the kernel may have taken huge pages for this mapping; zonelab has none")
+        kernel = step.result.get("minflt", 0) + step.result.get("majflt", 0)
+        yield self._row(
+            step,
+            "page faults",
+            (kernel,),
+            (faults,),
+            lambda at, apart: [
+                Cause("faults on the worker's own program, counted in the trace", stray, stray),
+                Cause(
+                    "reclaim took more pages than ours that were needed again (refaults in memory.stat)",
+                    0,
+                    max(0, back),
+                ),
+            ],
+        )
+
+    # -- what explains a difference
+
+    def _row(self, step: Step, what: str, kernel: Numbers, zonelab: Numbers, causes: Causes | None = None) -> Row:
+        return judge(self.name, step.text, what, kernel, zonelab, causes)
+
+    def _node_causes(self, node: int, back: bool = False) -> list[Cause]:
+        """Why a node that ran down to its marks gave some pages more or fewer than ours; `back`: why it has more or fewer left."""
+        listed, batch = self.evidence.listed(node), self.evidence.batch(node)
+        taken, given = self.evidence.strangers(self.at, self.pids)
+        boost = self.evidence.boost(node, self.at)
+        causes = [
+            Cause("page tables come from the same node", -self.tables - UPPER, 0),
+            Cause("per-cpu lists held pages that were not in the buddy lists, or were filled", -batch, listed),
+            Cause("watermarks were raised meanwhile (boost)", -boost, 0),
+            Cause("other processes, counted in the trace", -taken[node], given[node]),
+        ]
+        return [Cause(why, -high, -low) for why, low, high in causes] + causes if back else causes
+
+    def _spill_causes(self, vma: VMA | None) -> Causes:
+        def causes(at: int, apart: Numbers) -> list[Cause]:
+            nodes = len(self.machine.nodes)
+            limited = self._limited(vma) if vma is not None else None
+            if limited is not None:
+                found = self._limit_causes(limited)
+                return found if at < nodes else [*found, *_negative(found)]
+            if at >= nodes and vma is not None:
+                return []
+            found = self._node_causes(at) if at in self.full else []
+            if self.full and vma is not None:  # what one node gave more, another did not have to
+                rest = -sum(difference for node, difference in enumerate(apart) if node != at and node in self.full)
+                found.append(Cause("what a full node gave more or less", min(rest, 0), max(rest, 0)))
+            return found
+
+        return causes
+
+    def _kill_causes(self, worker: Worker, vma: VMA) -> list[Cause]:
+        limited = self._limited(vma)
+        if limited is not None:
+            return self._limit_causes(limited, tables=worker.tables())
+        return [cause for node in sorted(self.full) for cause in self._node_causes(node)]
+
+    def _limited(self, vma: VMA) -> str | None:
+        """The path of the memory group that has a limit and pays for this mapping."""
+        for path, container in self.groups.containers.items():
+            if container is vma.task.container and container.limit is not None:
+                return path
+        return None
+
+    def _limit_causes(self, path: str, tables: int = 0) -> list[Cause]:
+        """A group at its limit: what else than the script's pages is charged to it."""
+        found = self.evidence.stat(path, self.at)
+        kernel = found.get("kernel", 0) // PAGE
+        cached = found.get("swapcached", 0) // PAGE
+        return [
+            Cause("page tables of the mapping are charged, too", -tables - UPPER * (tables > 0), 0),
+            Cause("other memory of the kernel, in memory.stat", -kernel, 0),
+            Cause("pages in the swap cache are charged, but no longer mapped", -cached, 0),
+            Cause("reclaim goes by clusters", -CLUSTER, CLUSTER),
+            Cause("charged in advance, up to 63 pages a cpu", -STOCK + 1, 0),
+        ]
+
+    def _charge_causes(self, path: str) -> list[Cause]:
+        found = self.evidence.stat(path, self.at)
+        kernel = found.get("kernel", 0) // PAGE
+        limited = self.groups.containers[path].limit is not None
+        return [
+            Cause("memory of the kernel, in memory.stat", kernel, kernel),
+            Cause("charged in advance, up to 63 pages a cpu", 0, (STOCK - 1) * self.evidence.cpus),
+            Cause("the worker's own program", 0, self.own),
+            Cause("blocks of the file system, counted in the trace", 0, self.extra),
+            *(self._limit_causes(path) if limited else []),
+        ]
+
+    def _stat_causes(self, path: str, what: str) -> Causes:
+        def causes(at: int, apart: Numbers) -> list[Cause]:
+            found = [Cause("the worker's own program", 0, self.own)] if what == "anon" else []
+            if what == "file":
+                found.append(Cause("blocks of the file system, counted in the trace", 0, self.extra))
+            if self.groups.containers[path].limit is not None:
+                found += self._limit_causes(path)
+            return found
+
+        return causes
+
+    # -- small things
+
+    @property
+    def used(self) -> int:
+        """Pages of the whole machine that are in use."""
+        return self.machine.total_pages - sum(zone.free_pages for zone in self.machine.zones)
+
+    def where(self, vma: VMA) -> Numbers:
+        """Pages of a mapping on each node, nowhere, and in swap. The zero page lies on node 0, with the kernel."""
+        table = vma.table
+        nodes = np.bincount(self.machine.node_of_block[table[table >= 0] // BLOCK], minlength=len(self.machine.nodes))
+        nodes[0] += int((table == ZERO).sum())
+        return (*nodes.tolist(), int((table == ABSENT).sum()), int((table <= SWAP).sum()))
+
+    def _look_for_full_nodes(self) -> None:
+        for node in range(len(self.machine.nodes)):
+            if all(zone.room == 0 for zone in zones_of(self.machine, node)):
+                self.full.add(node)
+
+    def _worker(self, name: str) -> Worker:
+        if name not in self.workers:
+            raise Unknown(f"worker {name} is gone")
+        return self.workers[name]
+
+    def _vma(self, worker: Worker, number: str) -> VMA:
+        if not number.isdigit() or int(number) not in worker.vmas:
+            raise Unknown(f"worker {worker.name} has no mapping {number}")
+        return worker.vmas[int(number)]
+
+    def _length(self, path: str) -> int:
+        """Pages of a file that was there before the script: as many as it ever maps."""
+        words = [step.words for step in self.steps]
+        return max(int(w[3]) for w in words if len(w) == 6 and w[1] == "map" and w[4] == path)
+
+    def _end(self, worker: Worker) -> None:
+        for name in list(worker.blocks):
+            self._give_back(worker, name)
+        self.machine.exit(worker.task)
+        for group in self.groups.sets.values():
+            if worker.task in group.tasks:
+                group.tasks.remove(worker.task)
+        del self.workers[worker.name]
+
+
+def _negative(causes: list[Cause]) -> list[Cause]:
+    return [Cause(why, -high, -low) for why, low, high in causes]
+
+
+def mask(text: str) -> list[int]:
+    """The nodes of a bit mask, decimal or hexadecimal."""
+    try:
+        bits = int(text, 0)
+    except ValueError:
+        raise Unknown(f"{text!r} is no mask of nodes") from None
+    return [node for node in range(bits.bit_length()) if bits >> node & 1]

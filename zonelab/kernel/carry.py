@@ -6,6 +6,7 @@ numbers differ are the explanations looked for in it (``evidence``). Workers hav
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -77,17 +78,25 @@ class Carrier:
         self.files: dict[str, Mapping] = {}
         self.full: set[int] = set()
         self.tables = 0
-        self.extra = 0
-        self.own = 0
+        self.blocks: Counter[str] = Counter()
+        self.own: Counter[str] = Counter()
         self.at = 0
 
     def rows(self) -> Iterator[Row]:
         """One or more rows for every line that can be compared."""
-        for self.at, step in enumerate(self.steps):
+        for at, step in enumerate(self.steps):
+            self.at = at
+            refused = step.result.get("rc", 0) < 0
             try:
                 yield from self._do(step)
             except (Unknown, BadRequest) as problem:
-                yield Row(self.name, step.text, "this line", (), (), "not modelled", str(problem))
+                if refused and isinstance(problem, BadRequest):
+                    yield self._row(step, "refused", (1,), (1,))
+                else:
+                    yield Row(self.name, step.text, "this line", (), (), "not modelled", str(problem))
+            else:
+                if refused:
+                    yield self._row(step, "refused", (1,), (0,))
             self._look_for_full_nodes()
 
     # -- lines
@@ -100,9 +109,9 @@ class Carrier:
             if action is None and words[1] not in IGNORED:
                 raise Unknown(f"{words[1]}: zonelab has no such operation for a worker")
             if action is not None:
-                used, pid = self.used, worker.pid
+                pid, group = worker.pid, worker.group
                 yield from action(step, worker, *words[2:])
-                self.extra += max(0, self.evidence.taken(self.at, pid) - max(0, self.used - used))
+                self.blocks[group] += self.evidence.block_pages(self.at, pid)
             return
         action = getattr(self, f"_c_{words[0]}", None)
         if action is None:
@@ -391,7 +400,7 @@ class Carrier:
                 self.machine.refaults[worker.task.container.name] - refaults
             )
         stray = self.evidence.stray_faults(self.at, worker.pid, list(worker.places.values()))
-        self.own += stray
+        self.own[worker.group] += stray
         if int(number) in worker.huge:
             raise Unknown("the kernel may have taken huge pages for this mapping; zonelab has none")
         kernel = step.result.get("minflt", 0) + step.result.get("majflt", 0)
@@ -425,6 +434,7 @@ class Carrier:
             Cause("per-cpu lists held pages that were not in the buddy lists, or were filled", -batch, listed),
             Cause("watermarks were raised meanwhile (boost)", -boost, 0),
             Cause("other processes, counted in the trace", -taken[node], given[node]),
+            Cause("reclaim took pages of others (pgsteal in vmstat)", 0, self.evidence.stolen(self.at)),
         ]
         return [Cause(why, -high, -low) for why, low, high in causes] + causes if back else causes
 
@@ -438,6 +448,8 @@ class Carrier:
             if at >= nodes and vma is not None:
                 return []
             found = self._node_causes(at) if at in self.full else []
+            failed = self.evidence.failed_moves(self.at)
+            found.append(Cause("pages that the kernel failed to move (mm_migrate_pages)", -failed, failed))
             if self.full and vma is not None:  # what one node gave more, another did not have to
                 rest = -sum(difference for node, difference in enumerate(apart) if node != at and node in self.full)
                 found.append(Cause("what a full node gave more or less", min(rest, 0), max(rest, 0)))
@@ -478,16 +490,20 @@ class Carrier:
         return [
             Cause("memory of the kernel, in memory.stat", kernel, kernel),
             Cause("charged in advance, up to 63 pages a cpu", 0, (STOCK - 1) * self.evidence.cpus),
-            Cause("the worker's own program", 0, self.own),
-            Cause("blocks of the file system, counted in the trace", 0, self.extra),
+            Cause("the worker's own program", 0, self._under(self.own, path)),
+            Cause("blocks of the file system, counted in the trace", 0, self._under(self.blocks, path)),
             *(self._limit_causes(path) if limited else []),
         ]
 
     def _stat_causes(self, path: str, what: str) -> Causes:
         def causes(at: int, apart: Numbers) -> list[Cause]:
-            found = [Cause("the worker's own program", 0, self.own)] if what == "anon" else []
+            found = []
+            if what == "anon":
+                found.append(Cause("the worker's own program", 0, self._under(self.own, path)))
             if what == "file":
-                found.append(Cause("blocks of the file system, counted in the trace", 0, self.extra))
+                found.append(
+                    Cause("blocks of the file system, counted in the trace", 0, self._under(self.blocks, path))
+                )
             if self.groups.containers[path].limit is not None:
                 found += self._limit_causes(path)
             return found
@@ -496,17 +512,17 @@ class Carrier:
 
     # -- small things
 
-    @property
-    def used(self) -> int:
-        """Pages of the whole machine that are in use."""
-        return self.machine.total_pages - sum(zone.free_pages for zone in self.machine.zones)
-
     def where(self, vma: VMA) -> Numbers:
         """Pages of a mapping on each node, nowhere, and in swap. The zero page lies on node 0, with the kernel."""
         table = vma.table
         nodes = np.bincount(self.machine.node_of_block[table[table >= 0] // BLOCK], minlength=len(self.machine.nodes))
         nodes[0] += int((table == ZERO).sum())
         return (*nodes.tolist(), int((table == ABSENT).sum()), int((table <= SWAP).sum()))
+
+    @staticmethod
+    def _under(counter: Counter[str], path: str) -> int:
+        """What was counted for a group and all groups below it."""
+        return sum(count for where, count in counter.items() if where == path or where.startswith(path + "/"))
 
     def _look_for_full_nodes(self) -> None:
         for node in range(len(self.machine.nodes)):

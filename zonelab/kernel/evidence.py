@@ -6,6 +6,7 @@ large enough for it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from functools import cached_property
 
@@ -17,8 +18,9 @@ from zonelab.kernel.recording import Recording, Snapshot
 from zonelab.kernel.script import Step
 
 Range = tuple[int, int]
-MOVABLE = 1
-"""The migrate type of pages that can be moved."""
+BLOCK_GFP = ("GFP_NOFS", "__GFP_NOFAIL")
+FAILED = re.compile(r"mm_migrate_pages nr_succeeded=\d+ nr_failed=(\d+)")
+STEAL = re.compile(r"^pgsteal_(?:kswapd|direct) (\d+)$", re.MULTILINE)
 REFAULTS = ("workingset_refault_file", "workingset_refault_anon")
 
 
@@ -90,12 +92,33 @@ class Evidence:
             out.append(np.bincount(node[part][mask], pages[part][mask], self.nodes).astype(int).tolist())
         return out[0], out[1]
 
-    def taken(self, step: int, pid: int) -> int:
-        """Movable pages that a process got in this step: those of files, tmpfs and programs, but no page tables."""
+    def block_pages(self, step: int, pid: int) -> int:
+        """Pages that a process got in this step for blocks of a file system: its own tables, directories and indirect blocks
+        (``grow_dev_page()``, which is the one that asks like this)."""
         rows, by, _, pages = self._traffic["A"]
         part = slice(*np.searchsorted(rows, self._bounds[step]))
-        movable = self.recording.events.column("migratetype", rows[part]) == MOVABLE
-        return int(pages[part][movable & (by[part] == pid)].sum())
+        gfp = self.recording.events.column("gfp", rows[part])
+        asked = [
+            number
+            for number, text in self.recording.events.header.gfp.items()
+            if set(BLOCK_GFP) <= set(text.split("|"))
+        ]
+        return int(pages[part][np.isin(gfp, asked) & (by[part] == pid)].sum())
+
+    def failed_moves(self, step: int) -> int:
+        """Pages that could not be migrated, up to the end of this step."""
+        events = self.recording.events
+        rows = events.rows("O")
+        texts = (events.text(row) for row in rows[rows < self._bounds[step][1]].tolist())
+        return sum(int(match[1]) for match in map(FAILED.match, texts) if match)
+
+    def stolen(self, after: int) -> int:
+        """Pages that reclaim took in the whole machine between the first snapshot and the next one after this step."""
+        later = next((step.snapshot for step in self.steps[after:] if step.snapshot is not None), None)
+        if later is None:
+            return 0
+        first, then = (self.recording.snapshots[number].text("vmstat") for number in (0, later))
+        return sum(map(int, STEAL.findall(then))) - sum(map(int, STEAL.findall(first)))
 
     def refaults(self, path: str, step: int) -> int:
         """Pages of a group that came back in this step, having been reclaimed: by the ``memory.stat`` before and after it."""

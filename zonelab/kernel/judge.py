@@ -57,7 +57,8 @@ class Row:
             return f"{head}{_shown(self.kernel)}, equal"
         verdict = "UNEXPLAINED" if self.verdict == "unexplained" else "explained"
         apart = ", ".join(f"{d:+,}" for d in self.difference)
-        return f"{head}kernel {_shown(self.kernel)}, zonelab {_shown(self.zonelab)}, difference {apart}, {verdict}: {self.why or 'nothing found'}"
+        apart, why = f"difference {apart}", self.why or "nothing found"
+        return f"{head}kernel {_shown(self.kernel)}, zonelab {_shown(self.zonelab)}, {apart}, {verdict}: {why}"
 
 
 def _shown(numbers: Numbers) -> str:

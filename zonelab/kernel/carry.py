@@ -474,11 +474,12 @@ class Carrier:
         """A group at its limit: what else than the script's pages is charged to it."""
         found = self.evidence.stat(path, self.at)
         kernel = found.get("kernel", 0) // PAGE
-        cached = found.get("swapcached", 0) // PAGE
+        listed = found.get("inactive_anon", 0) + found.get("active_anon", 0)
+        cached = max(0, listed - found.get("anon", 0) - found.get("shmem", 0)) // PAGE
         return [
             Cause("page tables of the mapping are charged, too", -tables - UPPER * (tables > 0), 0),
             Cause("other memory of the kernel, in memory.stat", -kernel, 0),
-            Cause("pages in the swap cache are charged, but no longer mapped", -cached, 0),
+            Cause("pages in the swap cache are charged, but no longer mapped (memory.stat)", -cached, 0),
             Cause("reclaim goes by clusters", -CLUSTER, CLUSTER),
             Cause("charged in advance, up to 63 pages a cpu", -STOCK + 1, 0),
         ]

@@ -6,14 +6,23 @@ a row: what the kernel did, what zonelab says, and why they differ where they do
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 
+from zonelab.errors import BadRequest
 from zonelab.kernel.beginning import beginning
 from zonelab.kernel.carry import Carrier
 from zonelab.kernel.evidence import Evidence
-from zonelab.kernel.judge import Row, Summary, summary
+from zonelab.kernel.judge import Row, Summary, judge, summary
 from zonelab.kernel.recording import Recording, recorded
-from zonelab.kernel.script import steps
+from zonelab.kernel.replay import recordings_in
+from zonelab.kernel.script import BOOT, read_wiring, steps
+from zonelab.machine.node import check_distances, fallback_order
+
+FALLBACK = re.compile(r"Fallback order for Node (\d+): ([\d ]+)$", re.MULTILINE)
+"""What the kernel says while booting of the order in which each node's zonelist tries the nodes."""
 
 
 def rows(set_name: str = "numa4", experiment: str = "e2_containers") -> list[Row]:
@@ -34,13 +43,43 @@ def compare(recording: Recording) -> list[Row]:
     """The table of any recording.
 
     Raises:
-        BadRequest: a machine that cannot be simulated.
         BadFormat: a recording that is torn or foreign.
     """
     script = steps(recording)
-    start = beginning(recording)
+    try:
+        start = beginning(recording)
+    except BadRequest as problem:
+        return [Row(recording.name, "the machine", "its shape", (), (), "not modelled", str(problem))]
     evidence = Evidence(recording, script, len(start.machine.nodes))
     return list(Carrier(recording.name, start, script, evidence).rows())
 
 
-__all__ = ["Row", "Summary", "compare", "rows", "summary"]
+def boot(text: str, name: str = "boot") -> list[Row]:
+    """The order in which a node's zonelist goes through the nodes, by what the kernel printed while booting and by us."""
+    wires = read_wiring(text)
+    ours = fallback_order(check_distances([list(row) for row in wires.distances], len(wires.distances)))
+    found = [(int(node), tuple(map(int, order.split()))) for node, order in FALLBACK.findall(text)]
+    return [
+        judge(name, f"boot of node {node}", "nodes in the order of its zonelist", order, tuple(ours[node]))
+        for node, order in found
+        if node < len(ours) and len(order) == len(ours)
+    ]
+
+
+def table(path: str | Path) -> Iterator[tuple[str, list[Row]]]:
+    """Name and table of each recording in a folder, and before them that of each machine's boot.
+
+    Raises:
+        BadRequest: there is no recording.
+        BadFormat: a recording is torn or foreign.
+    """
+    recordings = recordings_in(path)
+    machines = sorted({recording.folder.parent for recording in recordings})
+    for machine in machines:
+        if (machine / BOOT).is_file():
+            yield f"{machine.name}/boot", boot((machine / BOOT).read_text(errors="replace"), f"{machine.name}/boot")
+    for recording in recordings:
+        yield recording.name, compare(recording)
+
+
+__all__ = ["Row", "Summary", "boot", "compare", "rows", "summary", "table"]

@@ -18,6 +18,7 @@ from zonelab.kernel.beginning import Beginning
 from zonelab.kernel.evidence import Evidence, numa_stat, stat
 from zonelab.kernel.groups import Groups
 from zonelab.kernel.judge import Cause, Causes, Numbers, Row, judge
+from zonelab.kernel.recording import Span
 from zonelab.kernel.script import Step
 from zonelab.machine import BLOCK, PAGE
 from zonelab.machine.container import Task
@@ -80,7 +81,7 @@ class Carrier:
         self.tables = 0
         self.blocks: Counter[str] = Counter()
         self.own: Counter[str] = Counter()
-        self.at = 0
+        self.at = self.touched = 0
 
     def rows(self) -> Iterator[Row]:
         """One or more rows for every line that can be compared."""
@@ -135,6 +136,7 @@ class Carrier:
 
     def _c_attach(self, step: Step, name: str, path: str) -> Iterator[Row]:
         worker = self._worker(name)
+        self.touched = self.at
         self.groups.enter(worker.task, path)
         if path in self.groups.containers:
             worker.group = path
@@ -184,16 +186,8 @@ class Carrier:
         for span, zone in self.start.zones.items():
             if zone.room == 0 and (span.node, span.zone) in counted:
                 kernel = counted[span.node, span.zone].free
-                batch = max((cpu.batch for cpu in self.start.info[span].pagesets), default=0)
                 yield self._row(
-                    step,
-                    f"free pages that {span} keeps",
-                    (kernel,),
-                    (zone.free_pages,),
-                    lambda at, apart, node=span.node, batch=batch: [  # type: ignore[misc]
-                        Cause("per-cpu lists are filled a batch at a time, past the mark", -batch, 0),
-                        *self._node_causes(node, back=True),
-                    ],
+                    step, f"free pages that {span} keeps", (kernel,), (zone.free_pages,), self._left_causes(span)
                 )
 
     def _c_locate(self, step: Step, name: str, number: str) -> Iterator[Row]:
@@ -375,6 +369,7 @@ class Carrier:
 
     def _touch(self, step: Step, worker: Worker, number: str, first: int, count: int, write: bool) -> Iterator[Row]:
         vma = self._vma(worker, number)
+        self.touched = self.at
         refaults = self.machine.refaults[worker.task.container.name]
         done, faults, killed = count, 0, 0
         resident = int((vma.table != ABSENT).sum())
@@ -454,6 +449,21 @@ class Carrier:
                 rest = -sum(difference for node, difference in enumerate(apart) if node != at and node in self.full)
                 found.append(Cause("what a full node gave more or less", min(rest, 0), max(rest, 0)))
             return found
+
+        return causes
+
+    def _left_causes(self, span: Span) -> Causes:
+        """Why a zone that ran down to its mark has some pages more or fewer left than the mark says."""
+
+        def causes(at: int, apart: Numbers) -> list[Cause]:
+            batch = max((cpu.batch for cpu in self.start.info[span].pagesets), default=0)
+            drift = sum(cpu.threshold for cpu in self.start.info[span].pagesets)
+            taken, given = self.evidence.strangers(self.at, self.pids, since=self.touched)
+            return [
+                Cause("per-cpu lists are filled a batch at a time, past the mark", -batch, 0),
+                Cause("the count that is held against the mark may be off by the cpus' thresholds", -drift, drift),
+                Cause("other processes since then, counted in the trace", -taken[span.node], given[span.node]),
+            ]
 
         return causes
 

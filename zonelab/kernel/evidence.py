@@ -82,12 +82,14 @@ class Evidence:
             out &= (vpn < first) | (vpn >= end)
         return int(out.sum())
 
-    def strangers(self, step: int, pids: Collection[int]) -> tuple[list[int], list[int]]:
-        """Pages taken, and given back, on each node up to the end of this step by all but these processes."""
+    def strangers(self, step: int, pids: Collection[int], since: int | None = None) -> tuple[list[int], list[int]]:
+        """Pages taken, and given back, on each node by all but these processes: up to the end of this step, from the beginning
+        or from step `since` on."""
         out = []
         for letter in "AF":
             rows, by, node, pages = self._traffic[letter]
-            part = slice(0, int(np.searchsorted(rows, self._bounds[step][1])))
+            first = 0 if since is None else int(np.searchsorted(rows, self._bounds[since][0]))
+            part = slice(first, int(np.searchsorted(rows, self._bounds[step][1])))
             mask = ~np.isin(by[part], list(pids)) & (node[part] >= 0)
             out.append(np.bincount(node[part][mask], pages[part][mask], self.nodes).astype(int).tolist())
         return out[0], out[1]

@@ -235,7 +235,11 @@ class Carrier:
             for what, counts in self.groups.charged(folder).items():
                 numbers = tuple(number // PAGE for number in theirs.get(what, (0,) * len(counts)))
                 yield self._row(
-                    step, f"{what} pages charged, on each node", numbers, counts, self._stat_causes(folder, what)
+                    step,
+                    f"{what} pages charged, on each node",
+                    numbers,
+                    counts,
+                    self._stat_causes(folder, what, counts),
                 )
         elif name == "memory.swap.current":
             pair = (int(step.read) // PAGE,), (self.groups.swapped(folder),)
@@ -437,9 +441,10 @@ class Carrier:
         def causes(at: int, apart: Numbers) -> list[Cause]:
             nodes = len(self.machine.nodes)
             limited = self._limited(vma) if vma is not None else None
-            if limited is not None:
+            if limited is not None and vma is not None:
                 found = self._limit_causes(limited)
-                return found if at < nodes else [*found, *_negative(found)]
+                gone = nodes if vma.anon is None or vma.file is not None else nodes + 1  # to its file, or to swap
+                return _negative(found) if at == gone else found if at < nodes and self.where(vma)[at] else []
             if at >= nodes and vma is not None:
                 return []
             found = self._node_causes(at) if at in self.full else []
@@ -506,7 +511,7 @@ class Carrier:
             *(self._limit_causes(path) if limited else []),
         ]
 
-    def _stat_causes(self, path: str, what: str) -> Causes:
+    def _stat_causes(self, path: str, what: str, ours: Numbers) -> Causes:
         def causes(at: int, apart: Numbers) -> list[Cause]:
             found = []
             if what == "anon":
@@ -515,7 +520,7 @@ class Carrier:
                 found.append(
                     Cause("blocks of the file system, counted in the trace", 0, self._under(self.blocks, path))
                 )
-            if self.groups.containers[path].limit is not None:
+            if self.groups.containers[path].limit is not None and ours[at]:
                 found += self._limit_causes(path)
             return found
 

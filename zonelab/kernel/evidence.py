@@ -18,6 +18,7 @@ from zonelab.kernel.recording import Recording, Snapshot
 from zonelab.kernel.script import Step
 
 Range = tuple[int, int]
+MOVES = ("attach", "migrate", "put")
 BLOCK_GFP = ("GFP_NOFS", "__GFP_NOFAIL")
 FAILED = re.compile(r"mm_migrate_pages nr_succeeded=\d+ nr_failed=(\d+)")
 STEAL = re.compile(r"^pgsteal_(?:kswapd|direct) (\d+)$", re.MULTILINE)
@@ -84,13 +85,16 @@ class Evidence:
 
     def strangers(self, step: int, pids: Collection[int], since: int | None = None) -> tuple[list[int], list[int]]:
         """Pages taken, and given back, on each node by all but these processes: up to the end of this step, from the beginning
-        or from step `since` on."""
+        or from step `since` on. Steps that move pages are left out: there it is the recorder that acts for the worker."""
         out = []
+        moves = [self._bounds[number] for number in range(step + 1) if self.steps[number].words[0] in MOVES]
         for letter in "AF":
             rows, by, node, pages = self._traffic[letter]
             first = 0 if since is None else int(np.searchsorted(rows, self._bounds[since][0]))
             part = slice(first, int(np.searchsorted(rows, self._bounds[step][1])))
             mask = ~np.isin(by[part], list(pids)) & (node[part] >= 0)
+            for start, end in moves:
+                mask &= (rows[part] < start) | (rows[part] >= end)
             out.append(np.bincount(node[part][mask], pages[part][mask], self.nodes).astype(int).tolist())
         return out[0], out[1]
 

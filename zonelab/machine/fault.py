@@ -63,7 +63,7 @@ def touch(m: State, vma: VMA, offset: int, pages: int, write: bool) -> Touched:
     """Touch pages [offset, offset + pages) of a VMA in rising order, as that many single touches would."""
     done = Touched()
     at, end = offset, offset + pages
-    step = 1 if vma.file is None else max(m.fault_around, m.readahead)
+    step = 1 if vma.file is None else _together(m, vma.file, write)
     while at < end:
         version = m.evictions
         stop = end if step == 1 else min(end, at - at % step + step)  # faults deal with neighbours: a window at a time
@@ -72,6 +72,11 @@ def touch(m: State, vma: VMA, offset: int, pages: int, write: bool) -> Touched:
             if at != first + count or m.evictions != version or (step > 1 and state != HIT):
                 break  # reclaim, or this fault, may have changed what comes next: look again
     return done
+
+
+def _together(m: State, file: Mapping, write: bool) -> int:
+    """Pages of a file that one fault may deal with: by fault-around if it is a read, by readahead if there is a disk."""
+    return max(1 if write else m.fault_around, m.readahead if file.kind == "file" else 1)
 
 
 def file_io(m: State, task: Task, file: Mapping, offset: int, pages: int, write: bool) -> Touched:
@@ -179,8 +184,7 @@ def _resolve(
         alone: for a copy that is made at once: map no neighbours.
     """
     task, file = vma.task, vma.file
-    near = m.fault_around > 1 or m.readahead > 1
-    if near and file is not None and state in (FIND, NEW) and (vma.anon is None or not write):
+    if file is not None and state in (FIND, NEW) and (vma.anon is None or not write) and _together(m, file, write) > 1:
         return _with_neighbours(m, vma, state, first, write, done, alone)
     here = slice(first, first + count)
     if state == HIT:

@@ -6,9 +6,11 @@ numbers differ are the explanations looked for in it (``evidence``). Workers hav
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -63,6 +65,18 @@ class Unknown(Exception):
     """A line that zonelab does not carry out; its text says why."""
 
 
+Action = Callable[..., Iterator[Row]]
+
+
+def called(action: Action, step: Step, *given: Any) -> Iterator[Row]:
+    """Carry a line out, if it has the words that it needs."""
+    try:
+        inspect.signature(action).bind(step, *given)
+    except TypeError:
+        raise Unknown(f"{step.text[:60]!r} has not the words that it needs") from None
+    return action(step, *given)
+
+
 class Carrier:
     """Carries out one script.
 
@@ -90,7 +104,9 @@ class Carrier:
             refused = step.result.get("rc", 0) < 0
             try:
                 yield from self._do(step)
-            except (Unknown, BadRequest) as problem:
+            except BadFormat:
+                raise
+            except (Unknown, ValueError) as problem:
                 if refused and isinstance(problem, BadRequest):
                     yield self._row(step, "refused", (1,), (1,))
                 else:
@@ -105,22 +121,21 @@ class Carrier:
     def _do(self, step: Step) -> Iterator[Row]:
         words = step.words
         worker = self.workers.get(words[0])
-        if worker is not None and len(words) > 1:
-            action: Callable[..., Iterator[Row]] | None = getattr(self, f"_w_{words[1]}", None)
-            if action is None and words[1] not in IGNORED:
-                raise Unknown(f"{words[1]}: zonelab has no such operation for a worker")
-            if action is not None:
-                pid, group = worker.pid, worker.group
-                yield from action(step, worker, *words[2:])
-                self.blocks[group] += self.evidence.block_pages(self.at, pid)
-            return
-        action = getattr(self, f"_c_{words[0]}", None)
+        if worker is None or len(words) < 2:
+            if words[0] not in IGNORED:
+                gone = len(words) > 1 and hasattr(self, f"_w_{words[1]}")
+                action = self._action(f"_c_{words[0]}", f"worker {words[0]} is gone" if gone else words[0])
+                yield from called(action, step, *words[1:])
+        elif words[1] not in IGNORED:
+            pid, group = worker.pid, worker.group
+            yield from called(self._action(f"_w_{words[1]}", f"{words[1]} by a worker"), step, worker, *words[2:])
+            self.blocks[group] += self.evidence.block_pages(self.at, pid)
+
+    def _action(self, name: str, what: str) -> Action:
+        action: Action | None = getattr(self, name, None)
         if action is None:
-            if words[0] in IGNORED:
-                return
-            gone = len(words) > 1 and hasattr(self, f"_w_{words[1]}")
-            raise Unknown(f"worker {words[0]} is gone" if gone else f"{words[0]}: zonelab has no such operation")
-        yield from action(step, *words[1:])
+            raise Unknown(what if what.endswith(" is gone") else f"{what}: zonelab has no such operation")
+        return action
 
     def _c_mkdir(self, step: Step, path: str) -> Iterator[Row]:
         self.groups.make(path)
@@ -197,6 +212,8 @@ class Carrier:
             return
         worker = self._worker(name)
         vma = self._vma(worker, number)
+        if len(step.nodes) != len(self.machine.nodes) + 2:
+            raise Unknown(f"{len(step.nodes) - 2} nodes are counted, and the machine has {len(self.machine.nodes)}")
         causes = self._spill_causes(vma)
         yield self._row(step, "pages on each node, nowhere, in swap", step.nodes, self.where(vma), causes)
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from zonelab.errors import BadRequest
+from zonelab.errors import BadFormat, BadRequest
 from zonelab.kernel.judge import Numbers
 from zonelab.kernel.numactl import node_ids
-from zonelab.machine import BLOCK, PAGE, Linux, Machine
+from zonelab.machine import BLOCK, PAGE, Linux, Machine, refuse
 from zonelab.machine.container import Container, Task
 from zonelab.machine.linux import attach, migrate_nodes
 from zonelab.machine.memory import by_mapping, mapcount
@@ -69,7 +69,11 @@ class Groups:
         if name in ("cpuset.cpus", "cgroup.subtree_control"):
             return 0
         if folder in self.sets and name == "cpuset.mems":
-            return self._change(self.sets[folder], tuple(node_ids(value, 1)))
+            try:
+                nodes = tuple(node_ids(value, 1))
+            except BadFormat as error:
+                raise BadRequest(f"{path}: {error}") from None
+            return self._change(self.sets[folder], nodes)
         if folder in self.sets and name == "cpuset.memory_migrate":
             self.sets[folder].migrate = value.strip() == "1"
             return 0
@@ -96,6 +100,8 @@ class Groups:
         return 0
 
     def _change(self, group: Cpuset, nodes: tuple[int, ...]) -> int:
+        for node in nodes:
+            refuse.known_node(self.machine, node)
         old, group.nodes = group.nodes, nodes
         stayed = 0
         for task in group.tasks:

@@ -68,19 +68,19 @@ def _shown(numbers: Numbers) -> str:
 def judge(
     experiment: str, step: str, what: str, kernel: Numbers, zonelab: Numbers, causes: Causes | None = None
 ) -> Row:
-    """Compare; where numbers differ, see whether the causes that are found reach that far."""
+    """Compare; where numbers differ, see whether the causes that are found reach that far.
+
+    Numbers that are equal although a cause was at work that must make a difference are as suspicious as any others.
+    """
     apart = tuple(a - b for a, b in zip(kernel, zonelab, strict=True))
-    if not any(apart):
-        return Row(experiment, step, what, kernel, zonelab, "equal")
     why: list[str] = []
-    enough = causes is not None
+    enough = True
     for at, difference in enumerate(apart):
-        if not difference or causes is None:
-            continue
-        found, reasons = explain(difference, causes(at, apart))
+        found, reasons = explain(difference, causes(at, apart) if causes is not None else [])
         enough &= found
         why += [reason for reason in reasons if reason not in why]
-    return Row(experiment, step, what, kernel, zonelab, "explained" if enough else "unexplained", "; ".join(why))
+    verdict: Verdict = "unexplained" if not enough else "explained" if any(apart) else "equal"
+    return Row(experiment, step, what, kernel, zonelab, verdict, "" if verdict == "equal" else "; ".join(why))
 
 
 def explain(difference: int, causes: list[Cause]) -> tuple[bool, list[str]]:

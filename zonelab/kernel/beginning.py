@@ -20,6 +20,7 @@ from zonelab.kernel.zoneinfo import ZoneInfo
 from zonelab.machine import BLOCK, MAX_ORDER, Linux, Machine
 from zonelab.machine.buddy import FreeArea
 from zonelab.machine.linux import low_zone
+from zonelab.machine.node import fallback_order
 from zonelab.machine.pages import BLOCK_MIB, KERNEL, expand, runs_of
 from zonelab.machine.zone import Zone
 
@@ -71,6 +72,7 @@ def beginning(recording: Recording) -> Beginning:
         fault_around=FAULT_AROUND,
         readahead=READAHEAD,
     )
+    machine._order = fallback_order(machine.distances, wires.headless)
     free = _free_at_start(recording, first)
     info = {
         span: next(zone for zone in first.zoneinfo if (zone.node, zone.zone) == (span.node, span.zone))

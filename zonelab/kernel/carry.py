@@ -87,7 +87,7 @@ class Carrier:
     def __init__(self, name: str, start: Beginning, steps: list[Step], evidence: Evidence) -> None:
         self.name, self.start, self.steps, self.evidence = name, start, steps, evidence
         self.machine = start.machine
-        self.groups = Groups(self.machine, start.policy)
+        self.groups = Groups(self.machine, start.policy, start.wiring.cpus)
         self.workers: dict[str, Worker] = {}
         self.pids: set[int] = set()
         self.files: dict[str, Mapping] = {}
@@ -284,6 +284,7 @@ class Carrier:
         vma = self.machine.mmap(worker.task, int(pages), file=file, shared=how == "shared")
         worker.vmas[int(number)] = vma
         if "vpn" in step.result:
+            vma.start = step.result["vpn"]
             worker.places[int(number)] = step.result["vpn"], step.result["vpn"] + int(pages)
         yield from ()
 
@@ -372,9 +373,9 @@ class Carrier:
         elif mode == "prefer":
             policy.prefer(m, task, int(nodes))
         elif mode == "bind":
-            policy.bind(m, task, mask(nodes))
+            policy.bind(m, task, self._online(nodes))
         elif mode == "interleave":
-            policy.interleave(m, task, mask(nodes))
+            policy.interleave(m, task, self._online(nodes))
         else:
             raise Unknown(f"memory policy {mode}")
         yield from ()
@@ -428,8 +429,8 @@ class Carrier:
             lambda at, apart: [
                 Cause("faults on the worker's own program, counted in the trace", stray, stray),
                 Cause(
-                    "reclaim took more pages than ours that were needed again (refaults in memory.stat)",
-                    0,
+                    "reclaim took more or fewer pages that came back (refaults, memory.stat)",
+                    min(0, back),
                     max(0, back),
                 ),
             ],
@@ -561,6 +562,10 @@ class Carrier:
         for node in range(len(self.machine.nodes)):
             if all(zone.room == 0 for zone in zones_of(self.machine, node)):
                 self.full.add(node)
+
+    def _online(self, text: str) -> list[int]:
+        """The nodes of a policy's mask; Linux passes over those that are not there."""
+        return [node for node in mask(text) if node < len(self.machine.nodes)]
 
     def _worker(self, name: str) -> Worker:
         if name not in self.workers:

@@ -14,12 +14,15 @@ import numpy as np
 
 from zonelab.errors import BadFormat
 from zonelab.kernel.fields import Ints
-from zonelab.kernel.recording import Recording, Snapshot
+from zonelab.kernel.recording import Recording, Snapshot, read_file
 from zonelab.kernel.script import Step
+from zonelab.machine import PAGE
 
 Range = tuple[int, int]
 MOVES = ("attach", "migrate", "put")
 BLOCK_GFP = ("GFP_NOFS", "__GFP_NOFAIL")
+DMESG = "dmesg.txt"
+REPORT = re.compile(r"Node (\d+) (\w+) free:\d+kB boost:(\d+)kB")
 FAILED = re.compile(r"mm_migrate_pages nr_succeeded=\d+ nr_failed=(\d+)")
 STEAL = re.compile(r"^pgsteal_(?:kswapd|direct) (\d+)$", re.MULTILINE)
 REFAULTS = ("workingset_refault_file", "workingset_refault_anon")
@@ -152,10 +155,20 @@ class Evidence:
         """Pages by which a node's watermarks were raised (``watermark_boost``) between the first snapshot and the next one
         after this step."""
         later = next((step.snapshot for step in self.steps[after:] if step.snapshot is not None), None)
-        if later is None:
+        first = self.recording.snapshots[0]
+        then = _boost(self.recording.snapshots[later], node) if later is not None else 0
+        return max(0, max(then, self._reported_boost(node)) - _boost(first, node))
+
+    def _reported_boost(self, node: int) -> int:
+        """The largest boost of each zone of a node in the reports of the OOM killer, added up, in pages."""
+        if not any((self.recording.folder / f"{DMESG}{end}").is_file() for end in (".xz", "")):
             return 0
-        first, then = self.recording.snapshots[0], self.recording.snapshots[later]
-        return max(0, _boost(then, node) - _boost(first, node))
+        text = read_file(self.recording.folder, DMESG)[0].decode(errors="replace")
+        zones: dict[str, int] = {}
+        for where, zone, kib in REPORT.findall(text):
+            if int(where) == node:
+                zones[zone] = max(zones.get(zone, 0), int(kib) * 1024 // PAGE)
+        return sum(zones.values())
 
     @property
     def cpus(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,7 @@ class Cpuset:
     """The nodes that its tasks may use, and whether their pages follow when those change (``cpuset.memory_migrate``)."""
 
     nodes: tuple[int, ...]
+    cpus: tuple[int, ...] = ()
     migrate: bool = False
     tasks: list[Task] = field(default_factory=list)
 
@@ -36,10 +38,11 @@ class Groups:
         removed: memory groups that are gone but for what they are charged (``dying``), with their old paths.
     """
 
-    def __init__(self, machine: Machine, policy: Linux) -> None:
+    def __init__(self, machine: Machine, policy: Linux, cpus: Iterable[Iterable[int]]) -> None:
         self.machine, self.policy = machine, policy
         everything = tuple(range(len(machine.nodes)))
-        self.sets: dict[str, Cpuset] = {CPUSETS: Cpuset(everything)}
+        every_cpu = tuple(sorted({cpu for own in cpus for cpu in own}))
+        self.sets: dict[str, Cpuset] = {CPUSETS: Cpuset(everything, every_cpu)}
         self.containers: dict[str, Container] = {MEMORY: machine.root}
         self.removed: list[tuple[str, Container]] = []
         self.base = machine.root.charged
@@ -66,14 +69,19 @@ class Groups:
     def put(self, path: str, value: str) -> int:
         """Write a group's file; returns pages that had to stay, where that moves pages."""
         folder, _, name = path.rpartition("/")
-        if name in ("cpuset.cpus", "cgroup.subtree_control"):
+        if name == "cgroup.subtree_control":
             return 0
-        if folder in self.sets and name == "cpuset.mems":
+        if folder in self.sets and name in ("cpuset.mems", "cpuset.cpus"):
             try:
-                nodes = tuple(node_ids(value, 1))
+                listed = tuple(node_ids(value, 1))
             except BadFormat as error:
                 raise BadRequest(f"{path}: {error}") from None
-            return self._change(self.sets[folder], nodes)
+            if name == "cpuset.mems":
+                return self._change(self.sets[folder], listed)
+            if not set(listed) <= set(self.sets[CPUSETS].cpus):
+                raise BadRequest(f"{path}: cpus {value} are not all there")
+            self.sets[folder].cpus = listed
+            return 0
         if folder in self.sets and name == "cpuset.memory_migrate":
             self.sets[folder].migrate = value.strip() == "1"
             return 0
@@ -90,6 +98,8 @@ class Groups:
         if path not in self.sets:
             raise BadRequest(f"attach to {path}: there is no such group")
         new = self.sets[path]
+        if not new.cpus or not new.nodes:
+            raise BadRequest(f"attach to {path}: it has no cpus or no nodes yet")
         old = next((other for other in self.sets.values() if task in other.tasks), self.sets[CPUSETS])
         if task in old.tasks:
             old.tasks.remove(task)

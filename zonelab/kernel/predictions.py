@@ -57,7 +57,7 @@ def compare(recording: Recording) -> list[Row]:
 def boot(text: str, name: str = "boot") -> list[Row]:
     """The order in which a node's zonelist goes through the nodes, by what the kernel printed while booting and by us."""
     wires = read_wiring(text)
-    ours = fallback_order(check_distances([list(row) for row in wires.distances], len(wires.distances)))
+    ours = fallback_order(check_distances([list(row) for row in wires.distances], len(wires.distances)), wires.headless)
     found = [(int(node), tuple(map(int, order.split()))) for node, order in FALLBACK.findall(text)]
     return [
         judge(name, f"boot of node {node}", "nodes in the order of its zonelist", order, tuple(ours[node]))

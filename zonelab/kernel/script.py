@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from zonelab.errors import BadFormat
+from zonelab.errors import BadFormat, BadRequest
 from zonelab.kernel import numactl
 from zonelab.kernel.recording import LOG, Recording, read_file
 
@@ -131,6 +131,11 @@ class Wiring(NamedTuple):
     cpus: tuple[tuple[int, ...], ...]
     distances: tuple[tuple[int, ...], ...]
 
+    @property
+    def headless(self) -> frozenset[int]:
+        """The nodes without cpus."""
+        return frozenset(node for node, cpus in enumerate(self.cpus) if not cpus)
+
     def node_of(self, cpu: int) -> int:
         """The node that a cpu takes memory from first.
 
@@ -139,7 +144,9 @@ class Wiring(NamedTuple):
         """
         listed = [node for node, cpus in enumerate(self.cpus) if cpu in cpus]
         if not listed:
-            raise BadFormat(f"cpu {cpu} is on no node", None, f"one of {self.cpus}")
+            raise BadRequest(
+                f"cpu {cpu} is on no node; there are {sorted({cpu for cpus in self.cpus for cpu in cpus})}"
+            )
         return listed[0] if len(listed) == 1 else cpu % len(self.cpus)
 
 

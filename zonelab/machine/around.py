@@ -8,7 +8,7 @@ page cache, so a file in memory costs a sixteenth of the faults. *Readahead* (``
 ``page_cache_async_ra()``): a page that is not in memory is read with those around it, and a mark on one of them makes the
 next window be read before it is needed. Fault-around passes over a marked page, for whoever reaches it must notice.
 
-Simplified: every VMA starts at a multiple of its window; a file that is read at random (``mmap_miss``) is read ahead all the
+Simplified: a window may reach across the end of a page table; a file that is read at random (``mmap_miss``) is read ahead all the
 same; ``read`` and ``write`` without a VMA do not read ahead.
 """
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 def window(m: State, vma: VMA, at: int) -> tuple[int, int]:
     """The first page of the fault-around window of a page, and the page behind its last."""
-    first = at - at % m.fault_around
-    return first, min(first + m.fault_around, vma.pages)
+    first = at - (vma.start + at) % m.fault_around
+    return max(0, first), min(first + m.fault_around, vma.pages)
 
 
 def map_around(m: State, vma: VMA, at: int, cause: int | None) -> int:

@@ -91,7 +91,8 @@ class Linux(PageOwnership):
         if mode == "prefer":
             first = nodes[0]
         elif mode == "interleave":
-            first = nodes[machine.index % len(nodes)]
+            place = machine.index + (vma.start if vma is not None and file is None else 0)
+            first = nodes[place % len(nodes)]
         order = machine.fallback(first)
         within = nodes if mode == "bind" else may
         return tuple(zone for main in order if main.node in within for zone in zones_of(machine, main.node))

@@ -2,6 +2,15 @@
 
 Each script is carried out on a simulated machine that starts as the real one did, and every measurement in the recording becomes
 a row: what the kernel did, what zonelab says, and why they differ where they do. ``python -m zonelab predict`` prints it.
+
+What goes in: the script; nodes, distances and cpus; at the first snapshot watermarks, reserves and swap, and the free page frames,
+taken back to the trace's beginning; Linux's own settings of fault-around and readahead. What comes out: where pages lie, who is
+charged, how many faults are taken, where a node stops to give, at what page the OOM killer comes, what moves and what stays.
+
+Not modelled, so that it has to explain what differs: per-cpu lists of free pages; memory of the kernel, page tables above all;
+charging in advance; the swap cache; watermark boosts and migrate types; what other processes do; the workers' own programs.
+Not compared: major against minor faults (whether the disk was quick enough decides that), times, the two LRU lists' lengths,
+how often reclaim was tried. Not carried out: huge pages, compaction.
 """
 
 from __future__ import annotations

@@ -16,15 +16,15 @@ import numpy as np
 
 from zonelab.errors import BadFormat, BadRequest, OutOfMemory
 from zonelab.kernel import numa_maps
-from zonelab.kernel.beginning import Beginning
-from zonelab.kernel.evidence import Evidence, numa_stat, stat
+from zonelab.kernel.beginning import READAHEAD, Beginning
+from zonelab.kernel.evidence import MISSES, REFAULTS, Evidence, numa_stat, stat
 from zonelab.kernel.groups import Groups
 from zonelab.kernel.judge import Cause, Causes, Numbers, Row, judge
 from zonelab.kernel.recording import Span
 from zonelab.kernel.script import Step
 from zonelab.machine import BLOCK, PAGE
 from zonelab.machine.container import Task
-from zonelab.machine.fault import CLUSTER
+from zonelab.machine.fault import CLUSTER, Touched
 from zonelab.machine.linux import migrate_nodes, truncate, zones_of
 from zonelab.machine.memory import ABSENT, SWAP, VMA, ZERO, Mapping
 
@@ -393,10 +393,10 @@ class Carrier:
         vma = self._vma(worker, number)
         self.touched = self.at
         refaults = self.machine.refaults[worker.task.container.name]
-        done, faults, killed = count, 0, 0
+        done, killed, touched = count, 0, Touched()
         resident = int((vma.table != ABSENT).sum())
         try:
-            faults = self.machine.touch(vma, first, count, write).faults
+            touched = self.machine.touch(vma, first, count, write)
         except OutOfMemory:
             killed, done = 1, int((vma.table != ABSENT).sum()) - resident
         self._look_for_full_nodes()
@@ -410,12 +410,12 @@ class Carrier:
             )
             self._end(worker)
             return
-        back = 0
+        back = lost = 0
         limited = self._limited(vma)
         if limited is not None:
-            back = self.evidence.refaults(limited, self.at) - (
-                self.machine.refaults[worker.task.container.name] - refaults
-            )
+            ours = self.machine.refaults[worker.task.container.name] - refaults
+            back = self.evidence.grown(limited, self.at, REFAULTS) - ours
+            lost = self.evidence.grown(limited, self.at, MISSES) - touched.new if vma.file is not None else 0
         stray = self.evidence.stray_faults(self.at, worker.pid, list(worker.places.values()))
         self.own[worker.group] += stray
         if int(number) in worker.huge:
@@ -425,13 +425,19 @@ class Carrier:
             step,
             "page faults",
             (kernel,),
-            (faults,),
+            (touched.faults,),
             lambda at, apart: [
                 Cause("faults on the worker's own program, counted in the trace", stray, stray),
                 Cause(
                     "reclaim took more or fewer pages that came back (refaults, memory.stat)",
                     min(0, back),
                     max(0, back),
+                ),
+                Cause(
+                    "pages that were read ahead were lost, so it began anew (pgmajfault, memory.stat), and each of its marks may "
+                    "cost a fault",
+                    0,
+                    (lost + -(-count // READAHEAD)) * (lost > 0),
                 ),
             ],
         )
@@ -466,11 +472,11 @@ class Carrier:
             if at >= nodes and vma is not None:
                 return []
             found = self._node_causes(at) if at in self.full else []
-            failed = self.evidence.failed_moves(self.at)
-            found.append(Cause("pages that the kernel failed to move (mm_migrate_pages)", -failed, failed))
             if self.full and vma is not None:  # what one node gave more, another did not have to
                 rest = -sum(difference for node, difference in enumerate(apart) if node != at and node in self.full)
                 found.append(Cause("what a full node gave more or less", min(rest, 0), max(rest, 0)))
+            failed = self.evidence.failed_moves(self.at)
+            found.append(Cause("pages that the kernel failed to move (mm_migrate_pages)", -failed, failed))
             return found
 
         return causes
@@ -485,6 +491,7 @@ class Carrier:
             return [
                 Cause("per-cpu lists are filled a batch at a time, past the mark", -batch, 0),
                 Cause("the count that is held against the mark may be off by the cpus' thresholds", -drift, drift),
+                Cause("watermarks were raised meanwhile (boost)", 0, self.evidence.boost(span.node, self.at)),
                 Cause("other processes since then, counted in the trace", -taken[span.node], given[span.node]),
             ]
 

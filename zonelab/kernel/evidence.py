@@ -26,6 +26,7 @@ REPORT = re.compile(r"Node (\d+) (\w+) free:\d+kB boost:(\d+)kB")
 FAILED = re.compile(r"mm_migrate_pages nr_succeeded=\d+ nr_failed=(\d+)")
 STEAL = re.compile(r"^pgsteal_(?:kswapd|direct) (\d+)$", re.MULTILINE)
 REFAULTS = ("workingset_refault_file", "workingset_refault_anon")
+MISSES = ("pgmajfault",)
 
 
 class Evidence:
@@ -129,8 +130,8 @@ class Evidence:
         first, then = (self.recording.snapshots[number].text("vmstat") for number in (0, later))
         return sum(map(int, STEAL.findall(then))) - sum(map(int, STEAL.findall(first)))
 
-    def refaults(self, path: str, step: int) -> int:
-        """Pages of a group that came back in this step, having been reclaimed: by the ``memory.stat`` before and after it."""
+    def grown(self, path: str, step: int, names: Collection[str]) -> int:
+        """By how much these numbers of a group grew in this step, all together: by the ``memory.stat`` before and after it."""
         read = [
             (number, stat(one.read))
             for number, one in enumerate(self.steps)
@@ -138,7 +139,7 @@ class Evidence:
         ]
         before = next((found for number, found in reversed(read) if number < step), {})
         after = next((found for number, found in read if number > step), {})
-        return sum(after.get(name, 0) - before.get(name, 0) for name in REFAULTS)
+        return sum(after.get(name, 0) - before.get(name, 0) for name in names)
 
     def listed(self, node: int) -> int:
         """Pages of a node in per-cpu lists at the first snapshot: free for their cpus, and not in the buddy lists."""

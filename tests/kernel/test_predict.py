@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from zonelab.errors import BadFormat, BadRequest, ZonelabError
 from zonelab.kernel import Recording, beginning, carry, groups, judge, predictions, recorded, recordings, script
 from zonelab.kernel.judge import Cause, explain
-from zonelab.machine import Linux, PageOwnership, linux
+from zonelab.machine import Linux, Machine, PageOwnership, linux
 
 NAMES = [f"{path.parent.name}/{path.name}" for path in recordings()]
 E2_TO_E6 = [name for name in NAMES if not name.split("/")[1].startswith("e1")]
@@ -368,3 +368,58 @@ def test_limits(text, pages):
 
 def test_masks_of_nodes():
     assert carry.mask("0xf") == [0, 1, 2, 3] and carry.mask("5") == [0, 2]
+
+
+# -- machines that were not recorded: what the recorder's log would say there
+
+
+def test_groups_refuse_what_the_kernel_refuses():
+    machine = Machine(nodes=2, node_mib=16, policy=(policy := Linux()))
+    made = groups.Groups(machine, policy, [(0,), (1,)])
+    task = machine.task()
+    made.make("/cs/A")
+    for path, value in (("cpuset.mems", "0-3"), ("cpuset.cpus", "0-3"), ("cpuset.mems", "x"), ("memory.high", "1M")):
+        with pytest.raises(BadRequest):
+            made.put(f"/cs/A/{path}", value)
+    made.put("/cs/A/cpuset.mems", "1")
+    with pytest.raises(BadRequest, match="no cpus or no nodes"):
+        made.enter(task, "/cs/A")
+    made.put("/cs/A/cpuset.cpus", "0-1")
+    assert made.enter(task, "/cs/A") == 0 and policy.allowed(machine, task) == (1,)
+    for path in ("/cs/B", "/cg/B", "/tmp"):
+        with pytest.raises(BadRequest):
+            made.remove(path)
+        with pytest.raises(BadRequest):
+            made.enter(task, path)
+    with pytest.raises(BadRequest):
+        made.make("/tmp/A")
+
+
+def test_a_removed_group_lives_on_until_its_last_page_is_gone_and_its_name_can_be_used_again():
+    machine = Machine(nodes=1, node_mib=16, policy=(policy := Linux()))
+    made = groups.Groups(machine, policy, [(0,)])
+    for path in ("/cg/P", "/cg/P/A"):
+        made.make(path)
+    task = machine.task(made.containers["/cg/P/A"])
+    file = machine.file("s", pages=5, tmpfs=True)
+    machine.touch(machine.mmap(task, file=file, shared=True), 0, 5)
+    machine.exit(task)
+    made.remove("/cg/P/A")
+    made.make("/cg/P/A")
+    assert (made.current("/cg/P/A"), made.current("/cg/P")) == (0, 5)
+    assert made.charged("/cg/P")["shmem"] == (5,) and made.charged("/cg/P/A")["shmem"] == (0,)
+    assert made.descendants("/cg/P") == (1, 1)
+    machine.unlink(file)
+    assert made.descendants("/cg/P") == (1, 0)
+
+
+def test_cpus_are_dealt_out_where_nodes_are_faked_and_a_node_may_have_none():
+    fake = script.read_wiring("node0 cpus 0-3 distance 10 10\nnode1 cpus 0-3 distance 10 10\n")
+    assert [fake.node_of(cpu) for cpu in range(4)] == [0, 1, 0, 1] and not fake.headless
+    bare = script.read_wiring("node0 cpus 0-1 distance 10 20\nnode1 cpus  distance 20 10\n")
+    assert bare.node_of(1) == 0 and bare.headless == {1}
+    with pytest.raises(BadRequest, match="cpu 7"):
+        bare.node_of(7)
+    for torn in ("", "node1 cpus 0 distance 10\n", "node0 cpus 0 distance 10 20\n"):
+        with pytest.raises(BadFormat):
+            script.read_wiring(torn)

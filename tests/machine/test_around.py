@@ -138,3 +138,13 @@ def test_sizes_of_windows_are_checked(pages):
     for what in ("fault_around", "readahead"):
         with pytest.raises(BadRequest, match=f"{what}.*power of two"):
             machine(**{what: pages})
+
+
+def test_windows_go_by_the_address_where_it_is_known():
+    m = machine(fault_around=16)
+    vma = m.mmap(m.task(), file=filled(m, 40))
+    vma.start = 1000  # 8 pages beyond a multiple of 16
+    m.touch(vma, 3, write=False)
+    assert [at for at in range(40) if vma.table[at] >= 0] == list(range(8))
+    m.touch(vma, 30, write=False)
+    assert [at for at in range(40) if vma.table[at] >= 0] == [*range(8), *range(24, 40)]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from zonelab.errors import BadRequest, OutOfMemory
 from zonelab.machine import BLOCK, Linux, Machine
 from zonelab.machine.linux import attach, low_zone, migrate_nodes, remap, truncate, zones_of
+from zonelab.machine.node import fallback_order
 
 RING = [[10, 20, 30, 20], [20, 10, 20, 30], [30, 20, 10, 20], [20, 30, 20, 10]]
 
@@ -239,3 +240,20 @@ def test_truncate_frees_what_is_behind_the_end_for_everybody(pages, keep, swap):
     assert (shared.table[keep:] < 0).all() and (private.table[keep:] < 0).all()
     assert (shared.table[:keep] >= 0).all()
     m.check()
+
+
+def test_interleave_starts_where_the_address_says():
+    m, policy = machine()
+    task = m.task()
+    policy.interleave(m, task, [0, 1, 2])
+    vma = m.mmap(task, pages=6)
+    vma.start = 512  # 512 = 3 × 170 + 2
+    m.touch(vma, 0, 6)
+    assert m.node_of_block[vma.table // BLOCK].tolist() == [2, 0, 1, 2, 0, 1]
+
+
+def test_a_node_without_cpus_is_tried_a_trifle_earlier():
+    even = [[10 if a == b else 20 for b in range(4)] for a in range(4)]
+    assert fallback_order(even)[0] == [0, 1, 2, 3]
+    assert fallback_order(even, frozenset({3}))[0] == [0, 3, 1, 2]
+    assert fallback_order(RING, frozenset({2}))[0] == [0, 1, 3, 2], "distance counts first"

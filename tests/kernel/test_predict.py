@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zonelab.errors import BadFormat, BadRequest, ZonelabError
-from zonelab.kernel import Recording, beginning, carry, groups, judge, predictions, recorded, recordings, script
+from zonelab.kernel import Recording, beginning, groups, judge, predictions, recorded, recordings, script, tasks
 from zonelab.kernel.judge import Cause, explain
 from zonelab.machine import Linux, Machine, PageOwnership, linux
 
@@ -367,7 +367,7 @@ def test_limits(text, pages):
 
 
 def test_masks_of_nodes():
-    assert carry.mask("0xf") == [0, 1, 2, 3] and carry.mask("5") == [0, 2]
+    assert tasks.mask("0xf") == [0, 1, 2, 3] and tasks.mask("5") == [0, 2]
 
 
 # -- machines that were not recorded: what the recorder's log would say there

@@ -9,6 +9,7 @@ get; and ``zonelist``, from which zones, in which order, may this page come. Sub
 ``Corrected``           the kind of page decides: what others may come to use → shared zone, the rest → private zone
 ``ByMount``             as Corrected, but page cache goes to the zone of the mount that the file is on
 ``FakeNuma``            no software zones: fixed-size fake nodes, handed to containers as their cpuset
+``Linux``               (in ``linux``) as PageOwnership, with memory policies and cpusets of tasks
 ``PageOwnership``       no zones at all: a limit and a counter per container, reclaim from the owner's own pages
 ======================  ==============================================================================================
 """

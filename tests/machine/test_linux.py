@@ -257,3 +257,13 @@ def test_a_node_without_cpus_is_tried_a_trifle_earlier():
     assert fallback_order(even)[0] == [0, 1, 2, 3]
     assert fallback_order(even, frozenset({3}))[0] == [0, 3, 1, 2]
     assert fallback_order(RING, frozenset({2}))[0] == [0, 1, 3, 2], "distance counts first"
+
+
+def test_interleave_keeps_32_bits_of_the_address():
+    m, policy = machine()
+    task = m.task()
+    policy.interleave(m, task, [0, 1, 2])
+    vma = m.mmap(task, pages=3)
+    vma.start = 2**32  # leaves 1 when divided by 3, but has no bit among the lowest 32
+    m.touch(vma, 0, 3)
+    assert m.node_of_block[vma.table // BLOCK].tolist() == [0, 1, 2]

@@ -218,7 +218,11 @@ class Carrier(Tasks):
             theirs_stat = stat(step.read)
             numbers = theirs_stat.get("nr_descendants", 0), theirs_stat.get("nr_dying_descendants", 0)
             yield self._row(
-                step, "groups below it, and removed ones that live on", numbers, self.groups.descendants(folder)
+                step,
+                "groups below it, and removed ones that live on",
+                numbers,
+                self.groups.descendants(folder),
+                self._dying_causes(folder),
             )
         elif name != "memory.stat":
             raise Unknown(f"{path}: a file that zonelab does not know")

@@ -98,7 +98,7 @@ class Reasons:
             nodes = len(self.machine.nodes)
             limited = self._limited(vma) if vma is not None else None
             if limited is not None and vma is not None:
-                found = self._limit_causes(limited)
+                found = self._limit_causes(limited, mapped=vma.file is not None)
                 gone = nodes if vma.anon is None or vma.file is not None else nodes + 1  # to its file, or to swap
                 return negative(found) if at == gone else found if at < nodes and self.where(vma)[at] else []
             if at >= nodes and vma is not None:
@@ -142,16 +142,18 @@ class Reasons:
                 return path
         return None
 
-    def _limit_causes(self, path: str, tables: int = 0) -> list[Cause]:
-        """A group at its limit: what else than the script's pages is charged to it."""
+    def _limit_causes(self, path: str, tables: int = 0, mapped: bool = False) -> list[Cause]:
+        """A group at its limit: what else than the script's pages is charged to it; `mapped`: only mapped pages are counted."""
         found = self.evidence.stat(path, self.at)
         kernel = found.get("kernel", 0) // PAGE
         listed = found.get("inactive_anon", 0) + found.get("active_anon", 0)
+        unmapped = max(0, found.get("file", 0) - found.get("file_mapped", 0)) // PAGE if mapped else 0
         cached = max(0, listed - found.get("anon", 0) - found.get("shmem", 0)) // PAGE
         return [
             Cause("page tables of the mapping are charged, too", -tables - UPPER * (tables > 0), 0),
             Cause("other memory of the kernel, in memory.stat", -kernel, 0),
             Cause("pages in the swap cache are charged, but no longer mapped (memory.stat)", -cached, 0),
+            Cause("pages that were read ahead, or lost their mapping, are charged, too (memory.stat)", -unmapped, 0),
             Cause("reclaim goes by clusters", -CLUSTER, CLUSTER),
             Cause("charged in advance, up to 63 pages a cpu", -STOCK + 1, 0),
         ]
@@ -168,6 +170,16 @@ class Reasons:
             *(self._limit_causes(path) if limited else []),
         ]
 
+    def _dying_causes(self, path: str) -> Causes:
+        """Why the kernel still knows a removed group that has no page any more; the second of the two numbers."""
+
+        def causes(at: int, apart: Numbers) -> list[Cause]:
+            slab = self.evidence.stat(path, self.at).get("slab", 0)
+            held = sum(where.startswith(path + "/") for where, _ in self.groups.removed) if slab and at else 0
+            return [Cause("removed groups live on for slab objects, too (slab, memory.stat)", 0, held)]
+
+        return causes
+
     def _stat_causes(self, path: str, what: str, ours: Numbers) -> Causes:
         def causes(at: int, apart: Numbers) -> list[Cause]:
             found = []
@@ -178,7 +190,7 @@ class Reasons:
                     Cause("blocks of the file system, counted in the trace", 0, self._under(self.blocks, path))
                 )
             if self.groups.containers[path].limit is not None and ours[at]:
-                found += self._limit_causes(path)
+                found += self._limit_causes(path, mapped=what == "file_mapped")
             return found
 
         return causes

@@ -92,7 +92,7 @@ class Linux(PageOwnership):
             first = nodes[0]
         elif mode == "interleave":
             place = machine.index + (vma.start if vma is not None and file is None else 0)
-            first = nodes[place % len(nodes)]
+            first = nodes[place % 2**32 % len(nodes)]  # offset_il_node() keeps 32 bits of it
         order = machine.fallback(first)
         within = nodes if mode == "bind" else may
         return tuple(zone for main in order if main.node in within for zone in zones_of(machine, main.node))

@@ -174,8 +174,10 @@ class Reasons:
         """Why the kernel still knows a removed group that has no page any more; the second of the two numbers."""
 
         def causes(at: int, apart: Numbers) -> list[Cause]:
-            slab = self.evidence.stat(path, self.at).get("slab", 0)
-            held = sum(where.startswith(path + "/") for where, _ in self.groups.removed) if slab and at else 0
+            found = self.evidence.stat(path, self.at)
+            pages = found.get("file", 0) + found.get("anon", 0)
+            removed = sum(where.startswith(path + "/") for where, _ in self.groups.removed)
+            held = removed if at and found.get("slab", 0) and not pages else 0
             return [Cause("removed groups live on for slab objects, too (slab, memory.stat)", 0, held)]
 
         return causes

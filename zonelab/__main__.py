@@ -238,6 +238,32 @@ def replay(arguments: argparse.Namespace) -> int:
     return 0 if all(stretch.explained for stretch in stretches) and not heads.wrong and not heads.larger else 1
 
 
+# -- predict
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """What the whole model says of each experiment, beside what the kernel did."""
+    from importlib.resources import files
+
+    from zonelab.kernel.predictions import Row, summary, table
+
+    every: list[Row] = []
+    for path in arguments.path or [Path(str(files("zonelab.kernel"))) / "recordings"]:
+        for name, rows in table(path):
+            every += rows
+            if arguments.json:
+                continue
+            shown = [row for row in rows if arguments.all or row.verdict != "equal"]
+            for text in dict.fromkeys(map(str, shown)):  # the same number is often read several times
+                print(text)
+            print(f"{name}: {summary(rows)}", flush=True)
+    if arguments.json:
+        print(json.dumps([row.as_dict() for row in every], indent=2, ensure_ascii=False))
+    else:
+        print(summary(every))
+    return 1 if summary(every).unexplained else 0
+
+
 # -- own
 
 
@@ -286,7 +312,7 @@ def bench(arguments: argparse.Namespace) -> int:
 def make_parser(scenario: Any = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m zonelab", description=__doc__)
     parser.add_argument("--version", action="version", version=f"zonelab {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{tour,lab,replay,own,grade,bench}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{tour,lab,replay,predict,own,grade,bench}")
 
     one = commands.add_parser("tour", help="the story of the first notebook, here in the terminal")
     if scenario is not None:
@@ -305,6 +331,14 @@ def make_parser(scenario: Any = None) -> argparse.ArgumentParser:
     )
     one.add_argument("path", nargs="+", metavar="PATH", help="a recording's folder, or one that holds several")
     one.set_defaults(run=replay)
+
+    one = commands.add_parser("predict", help="carry recorded experiments out on a simulated machine, and compare")
+    one.add_argument(
+        "path", nargs="*", metavar="PATH", help="a recording's folder, or one that holds several; ours by default"
+    )
+    one.add_argument("--all", action="store_true", help="rows that are equal, too")
+    one.add_argument("--json", action="store_true", help="every row as JSON")
+    one.set_defaults(run=predict)
 
     one = commands.add_parser("own", help="a simulated machine like this computer, or like one whose texts you have")
     one.add_argument("--numactl", metavar="FILE", help="what numactl --hardware printed there")

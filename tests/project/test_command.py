@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -73,7 +74,7 @@ def test_replay_of_the_recordings_that_come_with_it(capsys):
 def test_no_command_is_an_error_with_the_list():
     run = subprocess.run([sys.executable, "-m", "zonelab"], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 2
-    assert "{tour,lab,replay,own,bench}" in run.stderr
+    assert "{tour,lab,replay,predict,own,bench}" in run.stderr
 
 
 def test_lab_serves_the_first_page(monkeypatch, capsys):
@@ -96,3 +97,30 @@ def test_a_machine_like_another(tmp_path, capsys):
     assert main(["own", "--numactl", str(tmp_path / "none")]) == 2
     assert main(["own", "--buddyinfo", str(tmp_path / "b")]) == 2
     assert "needs --numactl" in capsys.readouterr().err
+
+
+def test_predictions_of_a_recording(capsys):
+    from zonelab.kernel import recorded
+
+    one = str(recorded("numa4/e5z_zeropage"))
+    assert main(["predict", one]) == 0
+    out = capsys.readouterr().out
+    assert "page faults: kernel 531, zonelab 530, difference +1, explained: faults on the worker's own program" in out
+    assert out.splitlines()[-1].startswith("8 comparisons: 7 equal, 1 explained, 0 unexplained")
+    assert main(["predict", one, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == 8 and {
+        "experiment",
+        "step",
+        "what",
+        "kernel",
+        "zonelab",
+        "difference",
+        "verdict",
+        "why",
+    } == set(rows[0])
+
+
+def test_predictions_of_nothing_are_refused(tmp_path, capsys):
+    assert main(["predict", str(tmp_path)]) == 2
+    assert "no recording" in capsys.readouterr().err

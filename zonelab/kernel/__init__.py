@@ -10,6 +10,7 @@
 ``Recording``           one experiment on a real kernel: events and snapshots
 ``replay_path``         replay a recording, or a folder of them, from snapshot to snapshot
 ``predict``             replay a recording at list level: which block is taken next?
+``predictions``         carry a recording's script out on a simulated machine, and compare what comes of it
 ``recordings()``        the recordings that come with zonelab; ``recorded(name)``: one of them
 ======================= ================================================================================
 """

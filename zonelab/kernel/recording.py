@@ -167,13 +167,13 @@ class Recording:
 
     @cached_property
     def events(self) -> Events:
-        data, source = _read(self.folder, EVENTS)
+        data, source = read_file(self.folder, EVENTS)
         return Events(data, source)
 
     @cached_property
     def snapshots(self) -> list[Snapshot]:
         """The snapshots in order, each with its place among the events."""
-        data, source = _read(self.folder, LOG)
+        data, source = read_file(self.folder, LOG)
         snapshots = read_log(data, source)
         marks = self._marks()
         for snapshot in snapshots:
@@ -284,7 +284,7 @@ def is_recording(folder: Path) -> bool:
     return all((folder / f"{name}.xz").is_file() or (folder / name).is_file() for name in (EVENTS, LOG))
 
 
-def _read(folder: Path, name: str) -> tuple[bytes, str]:
+def read_file(folder: Path, name: str) -> tuple[bytes, str]:
     """A file of a recording, unpacked, and what to call it in an error."""
     packed = folder / f"{name}.xz"
     if not packed.is_file():

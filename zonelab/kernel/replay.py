@@ -150,7 +150,7 @@ def _replay(recording: Recording) -> Iterator[Stretch]:
     events, snapshots = recording.events, recording.snapshots
     if not snapshots:
         raise BadFormat(f"{recording.name}: no snapshot in its log", None, "two or more")
-    operations = _Operations(events, snapshots[0].block_order)
+    operations = Operations(events, snapshots[0].block_order)
     areas = free_areas(snapshots[0])
     doubts = _doubts(snapshots[0], areas)
     for one, other in pairwise(snapshots):
@@ -185,7 +185,7 @@ def free_areas(snapshot: Snapshot) -> dict[Span, FreeArea]:
     return areas
 
 
-class _Operations:
+class Operations:
     """The events that change the buddy lists, as columns.
 
     Attributes:
@@ -220,7 +220,7 @@ class _Operations:
 
 def _stretch(
     recording: Recording,
-    operations: _Operations,
+    operations: Operations,
     one: Snapshot,
     other: Snapshot,
     areas: dict[Span, FreeArea],
@@ -294,7 +294,7 @@ class _Careful:
         free: bool[pfn], free at the end.
     """
 
-    def __init__(self, one: Snapshot, other: Snapshot, operations: _Operations, part: slice) -> None:
+    def __init__(self, one: Snapshot, other: Snapshot, operations: Operations, part: slice) -> None:
         self.spans = other.spans
         size = max(span.end for span in [*one.spans, *other.spans])
         free, kernel = (_mask(snapshot, size) for snapshot in (one, other))
@@ -335,7 +335,7 @@ def _runs(mask: np.ndarray) -> list[Run]:
     return list(zip(edges[::2].tolist(), (edges[1::2] - edges[::2]).tolist(), strict=True))
 
 
-def _reason(operations: _Operations, one: Snapshot, other: Snapshot, careful: _Careful) -> str | None:
+def _reason(operations: Operations, one: Snapshot, other: Snapshot, careful: _Careful) -> str | None:
     """What the recording itself says that explains a difference; None if it says nothing, or not enough."""
     events = operations.events
     if events.header.lost:

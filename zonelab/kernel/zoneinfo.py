@@ -31,12 +31,18 @@ RESERVES = 5
 
 @dataclass
 class PerCpu:
-    """One cpu's list of free pages (``pageset``)."""
+    """One cpu's list of free pages (``pageset``).
+
+    Attributes:
+        threshold: pages that this cpu may count for itself before it tells the zone (*vm stats threshold*): as far may the zone's
+            free pages be off for each cpu.
+    """
 
     cpu: int
     count: int = 0
     high: int = 0
     batch: int = 0
+    threshold: int = 0
 
 
 @dataclass
@@ -193,6 +199,8 @@ def _store(zone: ZoneInfo, name: str, value: int, in_node: bool, line: int) -> N
         zone.pagesets.append(PerCpu(value))
     elif zone.pagesets and name in ("count", "high", "batch"):
         setattr(zone.pagesets[-1], name, value)
+    elif zone.pagesets and name == "vm stats threshold":
+        zone.pagesets[-1].threshold = value
     elif name in ("count", "batch"):
         raise BadFormat(f"a per-cpu {name} that belongs to no cpu", line, "a line 'cpu: N' before it")
     elif name in SIZES:

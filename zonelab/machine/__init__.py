@@ -2,6 +2,7 @@
 
 from zonelab.machine.charge import EqualSplit, FirstTouch, LastTouch, PerSet, Proportional
 from zonelab.machine.events import Event, describe
+from zonelab.machine.linux import Linux
 from zonelab.machine.machine import Costs, Machine
 from zonelab.machine.pages import BLOCK, MAX_ORDER, MIB, PAGE
 from zonelab.machine.policy import AsQuoted, ByMount, Corrected, FakeNuma, Literal, PageOwnership, Policy
@@ -20,6 +21,7 @@ __all__ = [
     "FakeNuma",
     "FirstTouch",
     "LastTouch",
+    "Linux",
     "Literal",
     "Machine",
     "PageOwnership",

@@ -159,7 +159,11 @@ def digest(m: State) -> str:
     for array in (*m.pages.arrays(), m.block_zone):
         out.update(array.tobytes())
     for zone in m.zones:
-        out.update(repr((zone.id, zone.name, zone.role, zone.min, zone.low, zone.high, zone.blocks.tolist())).encode())
+        out.update(
+            repr(
+                (zone.id, zone.name, zone.role, zone.min, zone.low, zone.high, zone.reserve, zone.blocks.tolist())
+            ).encode()
+        )
         for area in zone.free_area.lists:
             out.update(np.fromiter(area, np.int64, len(area)).tobytes())
     for thing in m.mappings:
@@ -180,7 +184,16 @@ def digest(m: State) -> str:
         for vma in task.vmas:
             out.update(
                 repr(
-                    (vma.name, vma.pages, vma.shared, vma.offset, vma.file and vma.file.id, vma.anon and vma.anon.id)
+                    (
+                        vma.name,
+                        vma.pages,
+                        vma.shared,
+                        vma.offset,
+                        vma.start,
+                        vma.ahead,
+                        vma.file and vma.file.id,
+                        vma.anon and vma.anon.id,
+                    )
                 ).encode()
             )
             out.update(vma.table.tobytes())

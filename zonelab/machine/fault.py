@@ -10,8 +10,8 @@
 Pages are handled in stretches that are in the same state. The result is what single touches in rising order would leave,
 free-list order included; where reclaim may change what comes next, the stretch is cut short and looked at anew.
 
-Simplified: no fault-around and no readahead; kswapd works at once when it is woken, instead of in the background; page
-tables take no memory.
+Fault-around and readahead are options of the machine, see ``around``. Simplified: kswapd works at once when it is woken, instead
+of in the background; page tables take no memory.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from zonelab.errors import BadRequest, OutOfMemory
+from zonelab.machine import around
 from zonelab.machine.memory import ABSENT, SWAP, VMA, ZERO, Entries, Mapping
-from zonelab.machine.pages import DIRTY, KERNEL, MAX_ORDER, PINNED, SWAPPABLE, Pfns, Run, expand
+from zonelab.machine.pages import DIRTY, KERNEL, MAX_ORDER, PINNED, READAHEAD, SWAPPABLE, Pfns, Run, expand
 from zonelab.machine.policy import Kind
 from zonelab.machine.reclaim import reclaim_owner, reclaim_zone
 
@@ -54,7 +55,7 @@ class Touched:
 
     @property
     def faults(self) -> int:
-        """Page faults taken; Linux takes fewer where fault-around maps neighbours of a cached page."""
+        """Page faults taken. A page that the fault of another one has mapped, by fault-around, is a hit."""
         return self.found + self.zero + self.new + self.copies + self.swapped_in
 
 
@@ -62,13 +63,20 @@ def touch(m: State, vma: VMA, offset: int, pages: int, write: bool) -> Touched:
     """Touch pages [offset, offset + pages) of a VMA in rising order, as that many single touches would."""
     done = Touched()
     at, end = offset, offset + pages
+    step = 1 if vma.file is None else _together(m, vma.file, write)
     while at < end:
         version = m.evictions
-        for state, first, count in _stretches(m, vma, at, end, write):
+        stop = end if step == 1 else min(end, at - at % step + step)  # faults deal with neighbours: a window at a time
+        for state, first, count in _stretches(m, vma, at, stop, write):
             at = first + _resolve(m, vma, state, first, count, write, done)
-            if at != first + count or m.evictions != version:
-                break  # reclaim may have changed what comes next: look again
+            if at != first + count or m.evictions != version or (step > 1 and state != HIT):
+                break  # reclaim, or this fault, may have changed what comes next: look again
     return done
+
+
+def _together(m: State, file: Mapping, write: bool) -> int:
+    """Pages of a file that one fault may deal with: by fault-around if it is a read, by readahead if there is a disk."""
+    return max(1 if write else m.fault_around, m.readahead if file.kind == "file" else 1)
 
 
 def file_io(m: State, task: Task, file: Mapping, offset: int, pages: int, write: bool) -> Touched:
@@ -167,9 +175,17 @@ def _state(m: State, vma: VMA, at: int, write: bool) -> int:
 # -- what is done about it
 
 
-def _resolve(m: State, vma: VMA, state: int, first: int, count: int, write: bool, done: Touched) -> int:
-    """Deal with a stretch in one state; returns how many of its pages are dealt with (at least one)."""
+def _resolve(
+    m: State, vma: VMA, state: int, first: int, count: int, write: bool, done: Touched, alone: bool = False
+) -> int:
+    """Deal with a stretch in one state; returns how many of its pages are dealt with (at least one).
+
+    Args:
+        alone: for a copy that is made at once: map no neighbours.
+    """
     task, file = vma.task, vma.file
+    if file is not None and state in (FIND, NEW) and (vma.anon is None or not write) and _together(m, file, write) > 1:
+        return _with_neighbours(m, vma, state, first, write, done, alone)
     here = slice(first, first + count)
     if state == HIT:
         m.emit("hit", vma=vma.name, page=first, pages=count)
@@ -205,7 +221,7 @@ def _resolve(m: State, vma: VMA, state: int, first: int, count: int, write: bool
         # may come from the same zone, and then take turns.
         for at in range(first, first + count):
             read = Touched()
-            _resolve(m, vma, _state(m, vma, at, False), at, 1, False, read)
+            _resolve(m, vma, _state(m, vma, at, False), at, 1, False, read, alone=True)
             m.emit("copy", cause, vma=vma.name, page=at, pages=1)
             _fill_private(m, task, vma, at, 1, "copy", cause)
             done.copies += 1
@@ -216,6 +232,54 @@ def _resolve(m: State, vma: VMA, state: int, first: int, count: int, write: bool
         done.swapped_in += 1
         return 1
     return count
+
+
+def _with_neighbours(m: State, vma: VMA, state: int, first: int, write: bool, done: Touched, alone: bool) -> int:
+    """One fault on page `first` of a file, with what fault-around and readahead do about the pages near it; returns 1."""
+    task, file, index = vma.task, vma.file, vma.offset + first
+    assert file is not None
+    cause = m.emit("fault", task=task.name, vma=vma.name, page=first, pages=1, write=write)
+    reads = m.readahead > 1 and file.kind == "file"
+    if state == NEW:
+        runs = around.ahead_of_miss(m, vma, index) if reads else [(index, 1)]
+        _read_in(m, vma, runs, index, write, cause)
+        done.new += 1
+    else:
+        if reads and m.pages.flags[file.cache[index]] & READAHEAD:
+            m.pages.flags[file.cache[index]] &= ~np.uint8(READAHEAD)
+            _read_in(m, vma, around.ahead_of_mark(m, vma, index), index, False, cause)
+        m.emit("found", cause, mapping=file.name, page=index, pages=1, pfn=int(file.cache[index]))
+        done.found += 1
+    vma.table[first] = file.cache[index]
+    _use(m, task, vma.table[first : first + 1], write)
+    if m.fault_around > 1 and not write and not alone:
+        around.map_around(m, vma, first, cause)
+    return 1
+
+
+def _read_in(m: State, vma: VMA, runs: list[Run], needed: int, write: bool, cause: int | None) -> None:
+    """Bring runs of a file's pages into the page cache; only the `needed` one must come, the others if there is room."""
+    task, file = vma.task, vma.file
+    assert file is not None
+    kept = np.empty(0, np.int64)
+    try:
+        for first, count in runs:
+            _fill_cache(m, task, vma, file, first, count, write, cause)
+            if file.cache[needed] >= 0 and not len(kept):  # the rest of the window must not push this one out
+                kept = file.cache[needed : needed + 1].copy()
+                kept = kept[m.pages.flags[kept] & PINNED == 0]
+                m.pages.flags[kept] |= PINNED
+    except OutOfMemory:
+        if file.cache[needed] < 0:
+            raise
+    finally:
+        m.pages.flags[kept] &= ~np.uint8(PINNED)
+    if file.cache[needed] < 0:  # pushed out by the pages behind it
+        _fill_cache(m, task, vma, file, needed, 1, write, cause)
+    if len(runs) and (len(runs) > 1 or runs[0][1] > 1):
+        m.emit("ahead", cause, mapping=file.name, page=runs[0][0], pages=sum(length for _, length in runs))
+    if m.readahead > 1 and file.kind == "file":
+        around.mark(m, vma, runs)
 
 
 def _use(m: State, task: Task, entries: Entries, dirty: bool) -> None:
@@ -249,6 +313,7 @@ def _fill_cache(
     flags = (SWAPPABLE if kind == "shmem" else 0) | (DIRTY if write else 0)
     done = 0
     while done < count:
+        m.index = index + done
         runs = allocate(m, task, kind, vma, file, count - done, cause)
         pfns = install(m, task, file, index + done, runs, flags)
         n = len(pfns)
@@ -274,6 +339,7 @@ def _fill_private(m: State, task: Task, vma: VMA, first: int, count: int, kind: 
             old = vma.table[first + done : first + done + 1]
             old = old[(m.pages.flags[old] & PINNED) == 0]
             m.pages.flags[old] |= PINNED
+        m.index = vma.offset + first + done
         try:
             runs = allocate(m, task, kind, vma, vma.file, count - done, cause, cautious=kind == "copy")
         finally:
@@ -292,8 +358,9 @@ def swap_in(m: State, task: Task, vma: VMA | None, file: Mapping | None, at: int
 
     Simplified: Linux keeps a swap cache so that each user finds the page when he faults himself; here all find it at once.
     """
+    m.index = at + (vma.offset if vma else 0)
     if file is not None:
-        index = at + (vma.offset if vma else 0)
+        index = m.index
         slot = SWAP - int(file.cache[index])
         pfns = install(m, task, file, index, allocate(m, task, "shmem", vma, file, 1, cause), SWAPPABLE)
         file.cache[index] = pfns[0]
@@ -354,20 +421,21 @@ def allocate(
             left = account.limit - account.charged
             want = 1 if cautious else want
         want = min(want, left)
+    want = m.policy.stretch(m, task, want)
     borrowed = set(account.borrow) - set(account.zones)
     for zone in zones:
         if zone.room or (m.policy.reclaim_first and zone not in borrowed and _reclaim(m, zone, account, route)):
-            return _take(m, zone, want, "low", zone.low, route)
-        m.emit("skip", route, zone=zone.name, free=zone.free_pages, mark=zone.low, mark_name="low")
+            return _take(m, zone, want, "low", zone.low + zone.reserve, route)
+        m.emit("skip", route, zone=zone.name, free=zone.free_pages, mark=zone.low + zone.reserve, mark_name="low")
     # Every zone of the list is down to its low mark: kswapd is woken for each of them, borrowed or not.
     woken = [zone for zone in zones if _reclaim(m, zone, account, route)]
     if woken:
-        return _take(m, woken[0], 1 if cautious else want, "low", woken[0].low, route)
+        return _take(m, woken[0], 1 if cautious else want, "low", woken[0].low + woken[0].reserve, route)
     for zone in zones:
-        if zone not in borrowed and zone.free_pages > zone.min:
+        if zone not in borrowed and zone.free_pages > zone.min + zone.reserve:
             # Nothing to reclaim now; but a page of the cache could be reclaimed for the next one.
             some = 1 if kind == "cache" or m.swap.pages else want
-            return _take(m, zone, some, "min", zone.min, route)
+            return _take(m, zone, some, "min", zone.min + zone.reserve, route)
     _out_of_memory(m, account, want, zones, route)
 
 

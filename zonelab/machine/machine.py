@@ -46,6 +46,8 @@ class Machine(State):
         lru: *exact* or *clock*.
         swap_mib: size of the swap area; none by default.
         costs: the cost model.
+        fault_around: pages that a read fault on a file looks at for pages to map, a power of two; 1: its own only. Linux: 16.
+        readahead: pages of a file that are read together when one of them is missing; 1: that one only. Linux: 32.
 
     Attributes:
         nodes, zones: the nodes; the living zones, by id.

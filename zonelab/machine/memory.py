@@ -72,6 +72,8 @@ class VMA:
         file: the file or shmem object behind it; None for private anonymous memory.
         anon: the family its private pages belong to; None for a shared mapping.
         table: its part of the page table: int64[pages], a pfn, ABSENT, ZERO or a swap entry.
+        start: number of its first page in the task's address space, where somebody cares; 0 otherwise.
+        ahead: what was last read ahead of its faults, as (first page of the file, pages, pages behind the mark).
     """
 
     task: Task
@@ -83,6 +85,8 @@ class VMA:
     anon: Mapping | None
     table: Entries
     alive: bool = True
+    start: int = 0
+    ahead: tuple[int, int, int] = (0, 0, 0)
 
     def __repr__(self) -> str:
         how = "shared" if self.shared else "private"

@@ -114,11 +114,12 @@ def check_distances(distances: Any, nodes: int) -> list[list[int]]:
     return [[int(d) for d in row] for row in rows]
 
 
-def fallback_order(distances: list[list[int]]) -> list[list[int]]:
-    """For each node the order in which all nodes are tried (``find_next_best_node()``, every node with cpus).
+def fallback_order(distances: list[list[int]], headless: frozenset[int] = frozenset()) -> list[list[int]]:
+    """For each node the order in which all nodes are tried (``find_next_best_node()``).
 
-    Nearest first. Among equals a lower number than one's own costs a little extra, and a node that headed a group of
-    equals for an earlier node is heavier, so that spilling spreads round the machine.
+    Nearest first, a node without cpus (`headless`) a trifle before others. Among equals a lower number than one's own costs a
+    little extra, and a node that headed a group of equals for an earlier node is heavier, so that spilling spreads round the
+    machine.
     """
     count = len(distances)
     load = [0] * count
@@ -128,7 +129,9 @@ def fallback_order(distances: list[list[int]]) -> list[list[int]]:
         previous = LOCAL
         while len(order) < count:
             rest = [n for n in range(count) if n not in order]
-            best = min(rest, key=lambda n: ((distances[local][n] + (n < local) + 1) * 64 + load[n], n))
+            best = min(
+                rest, key=lambda n: ((distances[local][n] + (n < local) + (n not in headless)) * 1024 + load[n], n)
+            )
             if distances[local][best] != previous:
                 load[best] += 1
             previous = distances[local][best]

@@ -43,6 +43,8 @@ SWAPPABLE = 16
 """Anonymous or shmem: the page has no file to go back to, only swap."""
 KERNEL = 32
 """Kernel memory (slab): on no LRU list, cannot move."""
+READAHEAD = 64
+"""Whoever faults on this page of a file has the pages behind it read (``PG_readahead``)."""
 
 
 class Pages:

@@ -9,6 +9,7 @@ get; and ``zonelist``, from which zones, in which order, may this page come. Sub
 ``Corrected``           the kind of page decides: what others may come to use → shared zone, the rest → private zone
 ``ByMount``             as Corrected, but page cache goes to the zone of the mount that the file is on
 ``FakeNuma``            no software zones: fixed-size fake nodes, handed to containers as their cpuset
+``Linux``               (in ``linux``) as PageOwnership, with memory policies and cpusets of tasks
 ``PageOwnership``       no zones at all: a limit and a counter per container, reclaim from the owner's own pages
 ======================  ==============================================================================================
 """
@@ -56,6 +57,10 @@ class Policy:
     def zonelist(self, machine: State, task: Task, kind: Kind, vma: VMA | None, file: Mapping | None) -> Zonelist:
         """The zones that this page may come from, in the order in which they are tried."""
         return machine.fallback(task.node)
+
+    def stretch(self, machine: State, task: Task, want: int) -> int:
+        """How many of `want` pages with rising offsets the zonelist just given holds for; at least 1."""
+        return want
 
     def new_home(self, machine: State, container: Container, node: int, pages: int) -> list[Zone]:
         """Zones on `node` for a container of `pages` pages that moves there; none if the policy has no zones of its own."""

@@ -65,6 +65,13 @@ def positive(number: int, what: str) -> int:
     return int(number)
 
 
+def window(pages: int, what: str) -> int:
+    """So many pages that are dealt with together: as many as one page table maps at most."""
+    if not whole(pages) or not 1 <= pages <= 512 or pages & (pages - 1):
+        raise BadRequest(f"{what}={shown(pages)}: it must be a power of two from 1 to 512, in pages")
+    return int(pages)
+
+
 def size(mib: float, what: str, zero: bool = False) -> int:
     """In pages."""
     try:

@@ -61,6 +61,8 @@ class State:
         swap_mib: int = 0,
         costs: Costs | None = None,
         on_event: Callable[[Event], None] | None = None,
+        fault_around: int = 1,
+        readahead: int = 1,
     ) -> None:
         sizes = refuse.node_sizes(nodes, node_mib)
         nodes = len(sizes)
@@ -69,6 +71,8 @@ class State:
         if lru not in ("exact", "clock"):
             raise BadRequest(f"lru {lru!r}: it can be 'exact' or 'clock'")
         swap_pages = refuse.size(swap_mib, "a swap area", zero=True)
+        self.fault_around = refuse.window(fault_around, "fault_around")
+        self.readahead = refuse.window(readahead, "readahead")
         self.distances = check_distances(distances, nodes)
         self.profile: Profile = profile
         self.policy = Corrected() if policy is None else policy
@@ -116,6 +120,8 @@ class State:
         self.clock = self.evictions = self.writebacks = 0
         self.spent_ns = 0.0
         self.last_route: int | None = None
+        self.index = 0
+        """Offset, in its mapping, of the page that is being allocated, for a policy that goes by it."""
         self._next_event = 0
         self._next_pid = 1
         self._looking = False

@@ -29,9 +29,24 @@ class Zone:
         owner: the Container, ContainerSet or Mount it belongs to; None for a main zone.
         blocks: its block numbers (pfn >> MAX_ORDER), sorted, int64.
         min, low, high: watermarks in pages (``setup_per_zone_wmarks()``).
+        reserve: pages above each mark that are kept from whoever could have had a higher zone of the node
+            (``lowmem_reserve``); 0 unless the zone is such a low one.
     """
 
-    __slots__ = ("blocks", "free_area", "high", "id", "low", "min", "name", "node", "owner", "profile", "role")
+    __slots__ = (
+        "blocks",
+        "free_area",
+        "high",
+        "id",
+        "low",
+        "min",
+        "name",
+        "node",
+        "owner",
+        "profile",
+        "reserve",
+        "role",
+    )
 
     def __init__(
         self, id: int, name: str, node: int, role: Role, owner: Any, blocks: npt.NDArray[np.int64], profile: Profile
@@ -40,7 +55,7 @@ class Zone:
         self.blocks = blocks
         self.profile = profile
         self.free_area = FreeArea(tail_rule=profile != "2.6.20")
-        self.min = self.low = self.high = 0
+        self.min = self.low = self.high = self.reserve = 0
 
     def __repr__(self) -> str:
         return f"<zone {self.name} on node {self.node}: {self.free_pages} of {self.pages} pages free>"
@@ -63,8 +78,8 @@ class Zone:
 
     @property
     def room(self) -> int:
-        """Pages that it may give before it is down to its low watermark."""
-        return max(0, self.free_pages - self.low)
+        """Pages that it may give before it is down to its low watermark and reserve."""
+        return max(0, self.free_pages - self.low - self.reserve)
 
     @property
     def buddyinfo(self) -> list[int]:
@@ -86,7 +101,7 @@ class Zone:
         against a mark halved at each order.
         """
         mark = self.low if mark is None else mark
-        free = self.free_pages - (1 << order) + 1
+        free = self.free_pages - (1 << order) + 1 - self.reserve
         if free <= mark:
             return False
         if self.profile == "2.6.20":

@@ -117,6 +117,33 @@ def fill(history: History, theme: Theme = "light") -> Picture:
     return _drawn(draw, theme)
 
 
+def beside(
+    groups: Sequence[str], values: Mapping[str, Sequence[float]], title: str, unit: str, theme: Theme = "light"
+) -> Picture:
+    """Bars side by side: for each of the groups one bar of each name, as *Linux* and *zonelab*."""
+
+    def draw(axes: Axes) -> str:
+        places = np.arange(len(groups))
+        width = 0.8 / len(values)
+        hatches = ["", "//", "..", "xx"]
+        for at, (name, row) in enumerate(values.items()):
+            x = places + (at - (len(values) - 1) / 2) * width
+            axes.bar(x, row, width, label=name, color=colour(at + 2, theme), hatch=hatches[at % 4])
+        axes.set_xticks(places, list(groups))
+        axes.set(title=title, ylabel=unit)
+        axes.legend()
+        listed = (
+            "; ".join(f"{group} {value:,}" for group, value in zip(groups, row, strict=True)) for row in values.values()
+        )
+        return (
+            f"{title}, in {unit}. "
+            + ". ".join(f"{name}: {text}" for name, text in zip(values, listed, strict=True))
+            + "."
+        )
+
+    return _drawn(draw, theme, figsize=(6.4, 3.2))
+
+
 def interference(matrix: Mapping[tuple[str, str], int], theme: Theme = "light") -> Picture:
     """Who lost pages to whom: (victim, cause) → pages, as ``machine.interference``."""
 

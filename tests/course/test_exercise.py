@@ -65,7 +65,7 @@ def test_an_error_is_told_with_its_line_and_without_internals():
 
 
 def test_an_endless_answer_is_stopped(monkeypatch):
-    monkeypatch.setattr("zonelab.course.exercise.LINES", 20_000)
+    monkeypatch.setattr("zonelab.course.exercise.bounded.__defaults__", (20_000,))
 
     def answer(n):
         while n:

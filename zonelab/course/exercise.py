@@ -134,7 +134,7 @@ class Exercise:
         got: list[Any] = []
         for case in self.cases(Random(seed)):
             try:
-                got.append(plain(self.outcome(case, _bounded(answer, case))))
+                got.append(plain(self.outcome(case, bounded(answer, case))))
             except NotImplementedError:
                 got.append(None)
             except Endless:
@@ -172,12 +172,16 @@ class Exercise:
         return f"{self.name}({', '.join(repr(argument) for argument in case)})"
 
 
-def _bounded(answer: Callable[..., Any], case: tuple[Any, ...]) -> Any:
-    """Call a student's function; stop it after so many lines of its own file."""
-    code = getattr(answer, "__code__", None)
+def bounded(answer: Callable[..., Any], case: tuple[Any, ...], lines: int = LINES) -> Any:
+    """Call a student's function; stop it after so many lines of its own file.
+
+    Raises:
+        Endless: it was stopped.
+    """
+    code = getattr(getattr(answer, "__func__", answer), "__code__", None)
     if code is None:
         return answer(*case)
-    left = LINES
+    left = lines
 
     def line(frame: Any, event: str, _: Any) -> Any:
         nonlocal left

@@ -83,11 +83,16 @@ class _Split(Rule):
         for account in machine.accounts[1:]:
             if account is None:
                 continue
-            shares, how_many = np.unique(
-                np.stack([count[account.id][~alone], total[~alone]]), axis=1, return_counts=True
+            # How often this account maps a page, and all together, as one number: sorting pairs is ten times slower.
+            pairs, how_many = np.unique(
+                count[account.id][~alone].astype(np.int64) << 32 | total[~alone], return_counts=True
             )
             share = sum(
-                (Fraction(int(a), int(b)) * int(n) for (a, b), n in zip(shares.T, how_many, strict=True)), Fraction(0)
+                (
+                    Fraction(int(pair) >> 32, int(pair) & 0xFFFFFFFF) * int(n)
+                    for pair, n in zip(pairs, how_many, strict=True)
+                ),
+                Fraction(0),
             )
             share += int((owner[alone] == account.id).sum())
             if share or account.alive:

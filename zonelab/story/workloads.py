@@ -31,7 +31,8 @@ class Day:
     """A machine under a policy, and what is counted in the course of a workload.
 
     Attributes:
-        denied: pages that could not be had although as many were free somewhere; short: the same when nothing was free.
+        denied: pages beyond a container's share that could not be had although as many were free somewhere.
+        broken: pages within its share that could not be had: a promise that was not kept.
         failed_moves, refused: moves and containers' zones that were refused.
         stranded: at each phase, free pages in zones that belong to somebody.
         unfair: at each phase, the part of the bill (0 to 1) that would have to be moved to make it the proportional one.
@@ -42,13 +43,14 @@ class Day:
     nodes: int = 2
     node_mib: int = 96
     denied: int = 0
-    short: int = 0
+    broken: int = 0
     refused: int = 0
     moves: int = 0
     failed_moves: int = 0
     stranded: list[int] = field(default_factory=list)
     unfair: list[float] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
+    share: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.dice = Random(self.seed)
@@ -56,6 +58,7 @@ class Day:
 
     def container(self, name: str, mib: float, node: int = 0) -> Container:
         """A container of so many MiB; without a zone of its own if there is no room for one."""
+        self.share[name] = int(mib * MIB)
         try:
             return self.machine.container(name, node=node, private_mib=mib)
         except BadRequest:
@@ -84,22 +87,23 @@ class Day:
     def touch(self, vma: VMA, pages: int | None = None, first: int = 0, write: bool = True) -> None:
         """Touch pages of a mapping, a piece at a time; what cannot be had is counted."""
         end = vma.pages if pages is None else min(vma.pages, first + pages)
-        self._pieces(first, end, lambda at, count: self.machine.touch(vma, at, count, write=write))
+        self._pieces(vma.task.container, first, end, lambda at, count: self.machine.touch(vma, at, count, write=write))
 
     def read(self, task: Task, file: Mapping, pages: int | None = None, first: int = 0) -> None:
         """Read pages of a file, as ``read()`` does."""
         end = file.pages if pages is None else min(file.pages, first + pages)
-        self._pieces(first, end, lambda at, count: self.machine.read(task, file, at, count))
+        self._pieces(task.container, first, end, lambda at, count: self.machine.read(task, file, at, count))
 
-    def _pieces(self, first: int, end: int, do: Callable[[int, int], Any]) -> None:
+    def _pieces(self, who: Container, first: int, end: int, do: Callable[[int, int], Any]) -> None:
         for at in range(first, end, PIECE):
             try:
                 do(at, min(PIECE, end - at))
             except OutOfMemory as problem:
+                missing = end - at - min(PIECE, end - at) + problem.wanted
+                promised = max(0, self.share[who.name] - who.charged)
+                self.broken += min(missing, promised)
                 if self.machine.conserved()[1] >= problem.wanted:
-                    self.denied += end - at
-                else:
-                    self.short += end - at
+                    self.denied += max(0, missing - promised)
                 return
 
     def move(self, container: Container, node: int) -> None:
@@ -180,19 +184,20 @@ def noisy_neighbour(day: Day) -> Iterator[str]:
 
 
 def growing_cache(day: Day) -> Iterator[str]:
-    """A cache grows beyond its share, while another container sleeps."""
-    cache, idle = day.container("cache", 24), day.container("idle", 48)
-    task = day.task(cache)
-    day.heap(day.task(idle), 4)
-    store = day.machine.mmap(task, mib=56, name="store")
-    yield "A large share is given to one that sleeps."
+    """A cache grows and grows, while another container sleeps; then that one wakes up and wants what it was promised."""
+    idle, cache = day.container("idle", 48), day.container("cache", 160, node=1)
+    sleeper = day.task(idle)
+    heap = day.heap(sleeper, 46, first=0.1)
+    yield "A large share is given to one that sleeps, and a larger one to a cache."
+    store = day.machine.mmap(day.task(cache), mib=160, name="store")
     at = 0
     while at < store.pages:
-        part = day.dice.randrange(6, 12) * MIB
+        part = day.dice.randrange(30, 50) * MIB
         day.touch(store, part, at)
-        day.touch(store, min(at, 4 * MIB))
         at += part
         yield f"The cache wants {min(at, store.pages) // MIB} MiB."
+    day.touch(heap)
+    yield "The sleeper wakes and writes to all of its heap."
 
 
 def churn(day: Day) -> Iterator[str]:
@@ -257,12 +262,8 @@ def from_a_recording(day: Day) -> Iterator[str]:
 @cache
 def _script() -> list[list[str]]:
     """The lines of recording e2 in which a container maps or touches memory."""
-    lines = Recording(recorded("numa4/e2_containers"), "e2").script()
-    return [
-        words
-        for words in (line.split() for line in lines)
-        if words[0] in ("A", "B") and words[1] in ("map", "read", "write")
-    ]
+    lines = steps(Recording(recorded("numa4/e2_containers"), "e2"))
+    return [line.words for line in lines if line.words[0] in ("A", "B") and line.words[1] in ("map", "read", "write")]
 
 
 WORKLOADS: dict[str, Workload] = {

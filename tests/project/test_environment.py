@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ON_CONDA = {"matplotlib": "matplotlib-base"}  # the same library without a desktop toolkit
 COURSE = [Requirement(line) for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["lab"]]]
-EVERYTHING = [*COURSE, *map(Requirement, PROJECT["optional-dependencies"]["test"])]
+EXTRAS = PROJECT["optional-dependencies"]
+EVERYTHING = [*COURSE, *map(Requirement, [*EXTRAS["test"], *EXTRAS["site"]])]
 FILES = ["environment.yml", "binder/environment.yml"]
 
 

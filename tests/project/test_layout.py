@@ -110,7 +110,7 @@ def test_nothing_else_stands_at_the_top():
         pytest.skip("not a git working copy")
     known = {
         ".ci", ".gitignore", "LICENSE", "LICENSE-COURSE", "README.md", "binder", "environment.yml", "notebooks",
-        "pyproject.toml", "start.py", "tests", "zonelab",
+        "pyproject.toml", "start.py", "tests", "tools", "zonelab",
     }  # fmt: skip
     assert {name.split("/")[0] for name in listed.stdout.splitlines()} <= known
 

@@ -72,4 +72,6 @@ def _extension(name: str) -> Path:
     for folder in jupyter_path("labextensions"):
         if (Path(folder) / name / "package.json").is_file():
             return Path(folder) / name
-    raise FileNotFoundError(f'JupyterLab\'s extension {name} is not installed here; pip install ".[lab,site]" brings it')
+    raise FileNotFoundError(
+        f'JupyterLab\'s extension {name} is not installed here; pip install ".[lab,site]" brings it'
+    )

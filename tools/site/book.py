@@ -69,6 +69,8 @@ def _finish(html: BeautifulSoup, page: Page, pages: list[Page]) -> None:
         prompt.decompose()
     for anchor in main.select("a.anchor-link"):
         anchor.decompose()
+    for image in main.select(".jp-RenderedImage img"):
+        image["alt"] = "Picture made by the code above"  # nbconvert says that nobody has described it
     sections = [heading for heading in main.select("h2[id]") if not heading.find_parent(class_="jp-OutputArea")]
     inside = html.select_one("#contents [aria-current] + ol")
     if inside is not None:

@@ -20,8 +20,8 @@ EXTENSIONS = ("anywidget", "@jupyter-widgets/jupyterlab-manager", "@jupyterlite/
 NOT_FOR_READERS = ("zonelab-answers*.json", ".*", "__pycache__", "teacher*")
 
 
-def build(out: Path, notebooks: Path, given: Path | None = None) -> None:
-    """Write ``out/lite``, and say which files a reader's browser will fetch from elsewhere.
+def build(out: Path, notebooks: Path, given: Path | None = None) -> dict[str, str]:
+    """Write ``out/lite``, and say which files a reader's browser will fetch from elsewhere: package → file.
 
     Args:
         out: the site's folder.
@@ -52,6 +52,7 @@ def build(out: Path, notebooks: Path, given: Path | None = None) -> None:
             raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
     for name, file in sorted(outside.items()):
         print(f"lite: {name} comes from {PYODIDE_CDN_URL}/{file}")
+    return outside
 
 
 def _configure(work: Path) -> None:

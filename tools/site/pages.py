@@ -112,11 +112,11 @@ def copy_images(html: BeautifulSoup, source: Path, target: Path) -> None:
             shutil.copyfile(source / name, target / name)
 
 
-def link_pages(html: BeautifulSoup, pages: list[Page], suffix: str = ".html") -> None:
-    """Let links from notebook to notebook lead from page to page."""
-    names = {f"{page.name}.ipynb": page.name + suffix for page in pages}
-    for link in html.select("a[href]"):
+def link_pages(html: BeautifulSoup, pages: list[Page], to: str = "", anchors: bool = True) -> None:
+    """Let links from notebook to notebook lead from page to page, in the folder `to`, with or without their anchors."""
+    names = {f"{page.name}.ipynb": f"{to}{page.name}.html" for page in pages}
+    for link in html.select("a[href]:not([download])"):
         name, mark, anchor = str(link["href"]).partition("#")
         name = name.removeprefix("./")
-        if name in names and not link.has_attr("download"):
-            link["href"] = names[name] + mark + anchor
+        if name in names:
+            link["href"] = names[name] + (mark + anchor if anchors else "")

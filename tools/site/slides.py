@@ -62,7 +62,10 @@ def build(out: Path, pages: list[Page], parts: set[str]) -> None:
         live = "../" + LIVE.format(page.name) if "lite" in parts else ""
         text = template.render(page=page, columns=columns(slides_of(page)), live=live)
         html = BeautifulSoup(text, "html.parser")
-        link_pages(html, pages)
+        if "book" in parts:
+            link_pages(html, pages, to="../book/")
+        else:
+            link_pages(html, pages, anchors=False)  # the slides of a page need not have that section
         copy_images(html, page.path.parent, folder)
         (folder / f"{page.name}.html").write_text(str(html), encoding="utf-8")
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import nbformat
 from jupyter_core.paths import jupyter_path
 from jupyterlite_pyodide_kernel.constants import PYODIDE_CDN_URL, PYODIDE_VERSION
 
@@ -44,6 +45,8 @@ def build(out: Path, notebooks: Path, given: Path | None = None) -> dict[str, st
         wheels.course_wheel(pypi)
         outside = wheels.lock(runtime, pypi, PYODIDE_CDN_URL, given)
         shutil.copytree(notebooks, work / "course", ignore=shutil.ignore_patterns(*NOT_FOR_READERS))
+        for page in (work / "course").rglob("*.ipynb"):
+            _for_this_kernel(page)
         _configure(work)
         command = [sys.executable, "-m", "jupyterlite_core", "build", "--lite-dir", folder, "--output-dir", str(target)]
         command += ["--contents", str(work / "course"), "--apps", "lab", "--no-libarchive", "--no-sourcemaps"]
@@ -53,6 +56,14 @@ def build(out: Path, notebooks: Path, given: Path | None = None) -> dict[str, st
     for name, file in sorted(outside.items()):
         print(f"lite: {name} comes from {PYODIDE_CDN_URL}/{file}")
     return outside
+
+
+def _for_this_kernel(page: Path) -> None:
+    """Name the one kernel that there is: JupyterLite asks the reader which one to take if a notebook names another."""
+    notebook = nbformat.read(page, as_version=4)
+    notebook.metadata["kernelspec"] = {"name": "python", "display_name": "Python (Pyodide)", "language": "python"}
+    notebook.metadata["language_info"] = {"name": "python"}
+    nbformat.write(notebook, page)
 
 
 def _configure(work: Path) -> None:

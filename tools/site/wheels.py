@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from tools.site.pages import ROOT
 
@@ -60,36 +59,38 @@ def lock(runtime: Path, pypi: Path, cdn: str, given: Path | None = None) -> dict
     path = runtime / "pyodide-lock.json"
     whole = json.loads(path.read_text(encoding="utf-8"))
     packages: dict[str, Any] = {canonicalize_name(name): entry for name, entry in whole["packages"].items()}
-    [mine] = pypi.glob("zonelab-*.whl")
     needs = [Requirement(line) for line in requires_of_course()]
-    packages["zonelab"] = _entry("zonelab", mine, mine.name.split("-")[1], [need.name for need in needs])
-    outside: dict[str, str] = {}
-    wanted, seen = ["zonelab", *KERNEL], set()
     for need in needs:
         known = packages.get(canonicalize_name(need.name))
         if known is not None and not need.specifier.contains(known["version"]):
             raise ValueError(f"zonelab needs {need}, and this Pyodide has {need.name} {known['version']}")
+    [mine] = pypi.glob("zonelab-*.whl")
+    packages["zonelab"] = _entry("zonelab", mine.name.split("-")[1], needs)
+    outside: dict[str, str] = {}
+    pure: dict[str, str] = {}
+    wanted, seen = ["zonelab", *KERNEL], set(IN_THE_PAGE)
     while wanted:
         name = canonicalize_name(wanted.pop())
-        if name in seen or name in IN_THE_PAGE:
+        if name in seen:
             continue
         seen.add(name)
         if name not in packages:  # the version whose JavaScript side is installed here and goes into the site
-            depends = [need for need in map(Requirement, requires(name) or []) if not need.marker or _applies(need)]
-            wheel = _pure(name, version(name), pypi)
-            packages[name] = _entry(name, wheel, version(name), [need.name for need in depends])
-        elif name != "zonelab":
-            entry = packages[name]
-            if re.search(r"-py3?[\w.]*-none-any\.whl$", entry["file_name"]):
-                _serve(entry, _pure(name, entry["version"], pypi))
-            elif given is not None and (given / entry["file_name"]).is_file():
-                _serve(entry, Path(shutil.copy2(given / entry["file_name"], pypi)))
-            else:
-                outside[name] = entry["file_name"]
-        packages[name]["depends"] = [
-            n for n in map(canonicalize_name, packages[name]["depends"]) if n not in IN_THE_PAGE
-        ]
-        wanted += packages[name]["depends"]
+            found = [Requirement(line) for line in requires(name) or []]
+            packages[name] = _entry(name, version(name), [need for need in found if _applies(need)])
+        entry = packages[name]
+        entry["depends"] = [one for one in map(canonicalize_name, entry["depends"]) if one not in IN_THE_PAGE]
+        wanted += entry["depends"]
+        file = entry["file_name"]
+        if name == "zonelab":
+            _serve(entry, mine)
+        elif not file or file.endswith("-none-any.whl"):
+            pure[name] = entry["version"]
+        elif given is not None and (given / file).is_file():
+            _serve(entry, Path(shutil.copy2(given / file, pypi)))
+        else:
+            outside[name] = file
+    for one, wheel in fetch(pure, pypi).items():
+        _serve(packages[one], wheel)
     for entry in packages.values():
         if not entry["file_name"].startswith(".."):
             entry["file_name"] = f"{cdn}/{entry['file_name']}"
@@ -106,13 +107,8 @@ def requires_of_course() -> list[str]:
     return list(project["dependencies"])
 
 
-def _applies(need: Requirement) -> bool:
-    assert need.marker is not None
-    return need.marker.evaluate({"python_version": PYTHON, "sys_platform": "emscripten", "extra": ""})
-
-
-def _pure(name: str, number: str, folder: Path) -> Path:
-    """Fetch the wheel of a package that is pure Python."""
+def fetch(versions: dict[str, str], folder: Path) -> dict[str, Path]:
+    """The wheels of packages that are pure Python, in these versions."""
     with tempfile.TemporaryDirectory() as fresh:
         any_python = [
             "--only-binary",
@@ -124,16 +120,21 @@ def _pure(name: str, number: str, folder: Path) -> Path:
             "--implementation",
             "py",
         ]
-        _pip("download", "--no-deps", *any_python, "--abi", "none", "--dest", fresh, f"{name}=={number}")
-        [wheel] = Path(fresh).glob("*.whl")
-        return Path(shutil.copy2(wheel, folder))
+        wanted = [f"{name}=={number}" for name, number in versions.items()]
+        _pip("download", "--no-deps", *any_python, "--abi", "none", "--dest", fresh, *wanted)
+        wheels = {parse_wheel_filename(wheel.name)[0]: wheel for wheel in Path(fresh).glob("*.whl")}
+        return {name: Path(shutil.copy2(wheels[canonicalize_name(name)], folder)) for name in versions}
 
 
-def _entry(name: str, wheel: Path, number: str, depends: list[str]) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": name, "version": number, "depends": depends, "imports": [name.replace("-", "_")]}
-    entry |= {"install_dir": "site", "package_type": "package", "unvendored_tests": False}
-    _serve(entry, wheel)
-    return entry
+def _applies(need: Requirement) -> bool:
+    there = {"python_version": PYTHON, "sys_platform": "emscripten", "extra": ""}
+    return need.marker is None or need.marker.evaluate(there)
+
+
+def _entry(name: str, number: str, needs: list[Requirement]) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": name, "version": number, "depends": [need.name for need in needs], "file_name": ""}
+    entry |= {"imports": [name.replace("-", "_")], "install_dir": "site", "package_type": "package"}
+    return entry | {"unvendored_tests": False}
 
 
 def _serve(entry: dict[str, Any], wheel: Path) -> None:

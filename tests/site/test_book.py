@@ -89,6 +89,15 @@ def test_a_cell_that_fails_or_a_picture_that_is_missing_stops_the_build(tmp_path
         build.build(tmp_path / "out", {"book"}, tmp_path)
 
 
+def test_no_site_is_made_of_a_teachers_copy(tmp_path):
+    from nbformat.v4 import new_code_cell
+
+    write(tmp_path / "00-key.ipynb", [new_code_cell("### BEGIN SOLUTION\nanswer = 42\n### END SOLUTION")])
+    with pytest.raises(ValueError, match=r"00-key\.ipynb has '### BEGIN SOLUTION' in it"):
+        build.build(tmp_path / "out", {"book"}, tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])

@@ -72,6 +72,8 @@ def site(tmp_path_factory):
     course = tmp_path_factory.mktemp("course") / "notebooks"
     shutil.copytree(COURSE, course)
     (course / "zonelab-answers.json").write_text("{}")
+    (course / "teacher").mkdir()
+    write(course / "teacher" / "key.ipynb", [new_code_cell("42")])
     cells = [FIRST, WITHOUT_NUMPY, SHOW.format(state=lab_state())]
     write(course / "99-try.ipynb", [new_code_cell(source) for source in cells])
     out = tmp_path_factory.mktemp("site")
@@ -106,7 +108,7 @@ def test_the_folder_is_whole(site):
     contents = json.loads((folder / "api" / "contents" / "all.json").read_text())["content"]
     names = {entry["name"] for entry in contents}
     assert {path.name for path in COURSE.glob("*.ipynb")} < names
-    assert "zonelab-answers.json" not in names
+    assert not names & {"zonelab-answers.json", "teacher"}
     settings = json.loads((folder / "jupyter-lite.json").read_text())["jupyter-config-data"]
     assert {extension["name"] for extension in settings["federated_extensions"]} == set(lite.EXTENSIONS)
 

@@ -104,6 +104,13 @@ def test_slides_with_a_picture_and_the_speakers_notes(browser, small_site):
     page.close()
 
 
+def test_a_page_without_a_lecture_has_no_slides():
+    guide = [new_markdown_cell("# Teaching"), new_markdown_cell("## How long it takes\n\nA while.")]
+    assert not page_of(*guide).has_lecture
+    assert page_of(*guide, new_markdown_cell("## In short\n\nDo.")).has_lecture
+    assert page_of(*guide, new_markdown_cell("See", metadata={"slideshow": {"slide_type": "slide"}})).has_lecture
+
+
 def test_the_first_page_has_its_lecture():
     first = pages.Page(COURSE / "00-start-here.ipynb", nbformat.read(COURSE / "00-start-here.ipynb", as_version=4))
     headings = {slide.heading for slide in slides.slides_of(first)}

@@ -13,11 +13,9 @@ from bs4 import BeautifulSoup
 from jinja2 import Environment, FileSystemLoader
 from nbconvert import HTMLExporter
 
-from tools.site.pages import Page, copy_images, link_pages
+from tools.site.pages import LIVE, Page, copy_images, link_pages
 
 HERE = Path(__file__).parent
-LIVE = "lite/lab/index.html?path={}.ipynb"
-"""Where a page opens in JupyterLite, seen from the site's folder."""
 
 WIDE = 40
 """A line of output with more letters does not fit everywhere: it is scrolled, not broken, because its columns matter."""
@@ -35,7 +33,7 @@ def build(out: Path, pages: list[Page], parts: set[str]) -> None:
             "before": pages[number - 1] if number else None,
             "after": pages[number + 1] if number + 1 < len(pages) else None,
             "live": "../" + LIVE.format(page.name) if "lite" in parts else "",
-            "slides": f"../slides/{page.name}.html" if "slides" in parts else "",
+            "slides": f"../slides/{page.name}.html" if "slides" in parts and page.has_lecture else "",
         }
         html = BeautifulSoup(exporter.from_notebook_node(page.notebook, resources)[0], "html.parser")
         _finish(html, page, pages)

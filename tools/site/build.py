@@ -25,9 +25,10 @@ PARTS = ("book", "slides", "lite")
 
 def build(out: Path, parts: set[str], notebooks: Path, wheels: Path | None = None) -> None:
     """Build these parts; what an earlier run has built of the others stays, and is linked to."""
+    course = pages.read(notebooks)
+    pages.refuse_solutions(course)
     out.mkdir(parents=True, exist_ok=True)
     all_parts = parts | {part for part in PARTS if (out / part).is_dir()}
-    course = pages.read(notebooks)
     if parts & {"book", "slides"}:
         for page in course:
             began = time.monotonic()

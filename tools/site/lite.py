@@ -18,7 +18,7 @@ from tools.site import npm, wheels
 RUNTIME = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
 EXTENSIONS = ("anywidget", "@jupyter-widgets/jupyterlab-manager", "@jupyterlite/pyodide-kernel-extension")
 """The parts of JupyterLab's page that the course needs; others that may be installed here stay out."""
-NOT_FOR_READERS = ("zonelab-answers*.json", ".*", "__pycache__", "teacher*")
+NOT_FOR_READERS = ("zonelab-answers*.json", ".*", "__pycache__")
 
 
 def build(out: Path, notebooks: Path, given: Path | None = None) -> dict[str, str]:
@@ -44,8 +44,8 @@ def build(out: Path, notebooks: Path, given: Path | None = None) -> dict[str, st
                 shutil.copyfile(files / name, runtime / name)
         wheels.course_wheel(pypi)
         outside = wheels.lock(runtime, pypi, PYODIDE_CDN_URL, given)
-        shutil.copytree(notebooks, work / "course", ignore=shutil.ignore_patterns(*NOT_FOR_READERS))
-        for page in (work / "course").rglob("*.ipynb"):
+        shutil.copytree(notebooks, work / "course", ignore=_not_for_readers)
+        for page in (work / "course").glob("*.ipynb"):
             _for_this_kernel(page)
         _configure(work)
         command = [sys.executable, "-m", "jupyterlite_core", "build", "--lite-dir", folder, "--output-dir", str(target)]
@@ -56,6 +56,12 @@ def build(out: Path, notebooks: Path, given: Path | None = None) -> dict[str, st
     for name, file in sorted(outside.items()):
         print(f"lite: {name} comes from {PYODIDE_CDN_URL}/{file}")
     return outside
+
+
+def _not_for_readers(folder: str, names: list[str]) -> set[str]:
+    """What stays out: somebody's answers, and folders of other notebooks, which may be a teacher's."""
+    other = {name for name in names if any(Path(folder, name).glob("**/*.ipynb"))}
+    return other | shutil.ignore_patterns(*NOT_FOR_READERS)(folder, names)
 
 
 def _for_this_kernel(page: Path) -> None:

@@ -16,6 +16,12 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDGET = "application/vnd.jupyter.widget-view+json"
+LIVE = "lite/lab/index.html?path={}.ipynb"
+"""Where a page opens in JupyterLite, seen from the site's folder."""
+LECTURE = {"the idea", "predict", "the lab", "in short"}
+"""Sections that are lectured on, as their headings say, in lower letters."""
+SECRET = ("### BEGIN SOLUTION", "### BEGIN HIDDEN TESTS")
+"""The marks of nbgrader around what students do not get."""
 HEADING = re.compile(r"^(#{1,2}) +(.+?)\s*$", re.MULTILINE)
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
@@ -45,6 +51,12 @@ class Page:
         self.question = plain(" ".join(asked[1].split())) if asked else ""
 
     @property
+    def has_lecture(self) -> bool:
+        """Whether there is more to make slides of than its title."""
+        asked = [cell.metadata.get("slideshow", {}).get("slide_type") for cell in self.notebook.cells]
+        return any(section.lower() in LECTURE for section in self.sections) or bool({"slide", "subslide"} & set(asked))
+
+    @property
     def name(self) -> str:
         return self.path.stem
 
@@ -65,6 +77,19 @@ def read(folder: Path) -> list[Page]:
     if not paths:
         raise FileNotFoundError(f"no notebook (*.ipynb) in {folder}")
     return [Page(path, nbformat.read(path, as_version=4)) for path in paths]
+
+
+def refuse_solutions(pages: list[Page]) -> None:
+    """A site is read by students.
+
+    Raises:
+        ValueError: a page is the teacher's copy.
+    """
+    for page in pages:
+        for cell in page.notebook.cells:
+            for mark in SECRET:
+                if mark in cell.source:
+                    raise ValueError(f"{page.path} has {mark!r} in it: make the site of the students' copy")
 
 
 def execute(page: Page, timeout: int = 120) -> None:

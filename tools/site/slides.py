@@ -20,14 +20,11 @@ from nbconvert.filters import Highlight2HTML
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
 from tools.site import npm
-from tools.site.book import LIVE
-from tools.site.pages import Page, copy_images, link_pages
+from tools.site.pages import LECTURE, LIVE, Page, copy_images, link_pages
 
 HERE = Path(__file__).parent
 REVEAL = "6.0.2"
 FILES = ("reveal.js", "reveal.css", "plugin/notes.js")
-LECTURE = {"the idea", "predict", "the lab", "in short"}
-"""Sections that are lectured on, as their headings say, in lower letters."""
 LINES, LETTERS = 11, 72
 """Lines below the heading of a slide, and letters in a line; what does not fit goes on in the next one."""
 
@@ -58,7 +55,7 @@ def build(out: Path, pages: list[Page], parts: set[str]) -> None:
         shutil.copyfile(files / "LICENSE", folder / "reveal" / "LICENSE")
     shutil.copyfile(HERE / "static" / "slides.css", folder / "slides.css")
     template = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True).get_template("slides.html.j2")
-    for page in pages:
+    for page in filter(lambda page: page.has_lecture, pages):
         live = "../" + LIVE.format(page.name) if "lite" in parts else ""
         text = template.render(page=page, columns=columns(slides_of(page)), live=live)
         html = BeautifulSoup(text, "html.parser")

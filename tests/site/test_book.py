@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -10,7 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbclient.exceptions import CellExecutionError
 
-from tests.site.conftest import COURSE, serve, write
+from tests.site.conftest import COURSE, ROOT, serve, write
 from tools.site import build, pages
 
 pytestmark = pytest.mark.slow
@@ -96,6 +98,23 @@ def test_no_site_is_made_of_a_teachers_copy(tmp_path):
     with pytest.raises(ValueError, match=r"00-key\.ipynb has '### BEGIN SOLUTION' in it"):
         build.build(tmp_path / "out", {"book"}, tmp_path)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command(tmp_path):
+    from nbformat.v4 import new_code_cell, new_markdown_cell
+
+    def run(*options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "tools" / "site" / "build.py"), str(tmp_path / "out"), *options]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+    wrong = run("--parts", "book,film")
+    assert wrong.returncode == 2 and "no part film; there are book, slides, lite" in wrong.stderr
+    write(tmp_path / "00-a.ipynb", [new_markdown_cell("# A"), new_code_cell("import zonelab\nprint(zonelab.PAGE)")])
+    right = run("--parts", "book", "--notebooks", str(tmp_path))
+    assert right.returncode == 0, right.stderr
+    assert "book: " in right.stdout
+    assert "4096" in (tmp_path / "out" / "book" / "00-a.html").read_text()
+    assert [link["href"] for link in html(tmp_path / "out" / "index.html").select("main a")] == ["book/00-a.html"] * 2
 
 
 @pytest.mark.browser

@@ -79,6 +79,8 @@ def _finish(html: BeautifulSoup, page: Page, pages: list[Page]) -> None:
     for number, table in enumerate(main.select("table"), 1):
         name = f"Table {number} of {page.title}"
         table.wrap(html.new_tag("div", attrs={"class": "wide", "tabindex": "0", "role": "region", "aria-label": name}))
+    for figure in main.select("figure"):
+        figure["class"], figure["tabindex"] = "wide", "0"  # on a phone: large enough to be read, and scrolled
     for output in main.select(".jp-OutputArea pre"):
         if max(map(len, output.get_text().splitlines()), default=0) > WIDE:
             output["class"], output["tabindex"] = "wide", "0"

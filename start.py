@@ -144,7 +144,7 @@ def main(arguments: "list[str]") -> int:
         return 0 if arguments[0] in ("-h", "--help", "help") else 2
     need_new_enough_python()
     if arguments and arguments[0] == "test":
-        set_up("lab", "test")
+        set_up("lab", "site", "test")
         return test(arguments[1:])
     set_up("lab")
     return run(PYTHON, "-m", "zonelab", "lab", *arguments[1:])

@@ -10,6 +10,7 @@ for requirement in [
     *project["dependencies"],
     *project["optional-dependencies"]["lab"],
     *project["optional-dependencies"]["test"],
+    *project["optional-dependencies"]["site"],
 ]:
     match = re.match(r"([\w.-]+)\s*>=\s*([\w.]+)", requirement)
     if match is None:

@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ON_CONDA = {"matplotlib": "matplotlib-base"}  # the same library without a desktop toolkit
 COURSE = [Requirement(line) for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["lab"]]]
-EVERYTHING = [*COURSE, *map(Requirement, PROJECT["optional-dependencies"]["test"])]
+EXTRAS = PROJECT["optional-dependencies"]
+EVERYTHING = [*COURSE, *map(Requirement, [*EXTRAS["test"], *EXTRAS["site"]])]
 FILES = ["environment.yml", "binder/environment.yml"]
 
 
@@ -53,15 +54,15 @@ def test_environment_installs_the_project_but_binder_does_so_later():
 
 
 def test_binder_files_are_real_files():
-    for name in ("environment.yml", "postBuild"):
+    for name in ("environment.yml", "postBuild", "start"):
         assert (ROOT / "binder" / name).is_file()
         assert not (ROOT / "binder" / name).is_symlink()
     build = (ROOT / "binder" / "postBuild").read_text()
     assert build.startswith("#!/bin/bash\n")
     assert "pip install --no-deps" in build
-    assert "jupyter server extension enable --sys-prefix zonelab.nodelay" in build
+    assert "zonelab/nodelay/jupyter_server_config.d" in build
     if os.name == "posix":
-        assert os.access(ROOT / "binder" / "postBuild", os.X_OK)
+        assert all(os.access(ROOT / "binder" / name, os.X_OK) for name in ("postBuild", "start"))
 
 
 @pytest.mark.parametrize("need", EVERYTHING, ids=lambda need: need.name)

@@ -111,7 +111,7 @@ def test_nothing_else_stands_at_the_top():
     known = {
         ".ci", ".github", ".gitignore", "CITATION.cff", "CONTRIBUTING.md",
         "LICENSE", "LICENSE-COURSE", "README.md", "binder", "environment.yml", "notebooks",
-        "pyproject.toml", "start.py", "teach", "tests", "zonelab",
+        "pyproject.toml", "start.py", "teach", "tests", "tools", "zonelab",
     }  # fmt: skip
     assert {name.split("/")[0] for name in listed.stdout.splitlines()} <= known
 

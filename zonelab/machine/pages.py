@@ -106,7 +106,8 @@ def expand(runs: Iterable[Run]) -> Pfns:
         return np.empty(0, np.int64)
     first, length = np.array(runs, np.int64).T
     out = np.arange(int(length.sum()), dtype=np.int64)
-    out += np.repeat(first - (np.cumsum(length) - length), length)
+    counts = length.astype(np.intp, copy=False)  # 32 bits in a browser, where numpy takes no wider ones
+    out += np.repeat(first - (np.cumsum(length) - length), counts)
     return out
 
 

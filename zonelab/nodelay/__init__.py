@@ -5,8 +5,8 @@ a message back until the last one is acknowledged, and the other side delays its
 half of the time from key to picture. ``TCP_NODELAY`` turns that off. jupyter_server does not set it, so this extension
 does, for the kernel's websocket only.
 
-``python -m zonelab lab`` uses it, and so does Binder; nobody's own Jupyter is changed. To have it there as well:
-``jupyter server extension enable zonelab.nodelay``.
+``python -m zonelab lab`` uses it, and so does Binder; nobody's own Jupyter is changed. To have it there as well, copy the file in
+``jupyter_server_config.d`` into the folder of that name in one of the folders that ``jupyter --paths`` lists under *config*.
 """
 
 from __future__ import annotations

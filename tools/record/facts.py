@@ -20,8 +20,8 @@ def facts(log: str, name: str) -> Facts:
     """The facts of one experiment.
 
     Returns:
-        *ops*: in order, ``{"us", "op", results ...}`` or ``{"snap": label}``. *snaps*: by label, ``{"stable", "free_blocks", "zones",
-        "numastat"}``, with free blocks and zones by ``"NODE/ZONE"``.
+        *ops*: in order, ``{"us", "op", results ...}`` or ``{"snap": label}``. *snaps*: by label, ``{"stable", "free_blocks",
+        "zones", "numastat"}``, with free blocks and zones by ``"NODE/ZONE"``.
 
     Raises:
         BadFormat: the log is torn.

@@ -84,7 +84,7 @@ def test_readme_has_the_two_commands():
 
 def test_readme_names_files_that_exist():
     for name in re.findall(
-        r"`((?:zonelab|notebooks|tests|binder|\.ci)/[\w./-]*|LICENSE[\w-]*|[\w-]+\.(?:py|yml|toml))`", README
+        r"`((?:zonelab|notebooks|tests|tools|binder|\.ci)/[\w./-]*|LICENSE[\w-]*|[\w-]+\.(?:py|yml|toml))`", README
     ):
         assert (ROOT / name).exists(), name
     for name in re.findall(r"\]\(([^)#]+)\)", README):
@@ -111,8 +111,14 @@ def test_nothing_else_stands_at_the_top():
     known = {
         ".ci", ".gitignore", "LICENSE", "LICENSE-COURSE", "README.md", "binder", "environment.yml", "notebooks",
         "pyproject.toml", "start.py", "tests", "zonelab",
+        "tools",  # what a teacher or developer runs now and then: not imported by zonelab, not installed with it
     }  # fmt: skip
     assert {name.split("/")[0] for name in listed.stdout.splitlines()} <= known
+
+
+def test_zonelab_does_without_the_tools():
+    for path in sorted((ROOT / "zonelab").rglob("*.py")):
+        assert not {name for name in imported(path) if name.split(".")[0] == "tools"}, path
 
 
 def test_typed_and_packaged():

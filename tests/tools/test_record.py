@@ -98,6 +98,16 @@ def test_an_unknown_machine_is_refused_with_those_that_there_are():
         machines.read("numa5")
 
 
+def test_the_readme_lists_every_machine_and_its_example_is_one():
+    text = (ROOT / "tools" / "record" / "README.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| `(\w+)` \|", text, re.M)) == machines.machines()
+    (example,) = re.findall(r"^```toml\n(.*?)^```$", text, re.M | re.S)
+    machine = machines.parse(example, "example")
+    assert (machine.mib, machine.nodes, machine.cpus) == (384, 2, 4)
+    for package in " ".join(host.PROGRAMS.values()).split():
+        assert package in text
+
+
 # -- scripts
 
 

@@ -232,6 +232,9 @@ def test_lost_events_and_failed_operations_are_told(tmp_path):
     log.write_text(log.read_text().replace("< rc 0\n", "< rc -16\n", 1))
     lost, failed = pack.pack(result, tmp_path / "out")
     assert lost == "e5z_zeropage: cpu0: dropped events 12"
+    recording = Recording(tmp_path / "out")
+    assert recording.events.header.lost == 12
+    assert any("lost 12 events" in str(stretch) for stretch in replay(recording))
     assert failed == "e5z_zeropage: mkdir /cs/A: rc -16"
 
 

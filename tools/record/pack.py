@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from zonelab.errors import BadFormat
@@ -13,6 +14,7 @@ from zonelab.kernel import ftrace
 WRITTEN = re.compile(r"entries-in-buffer/entries-written: (\d+)/(\d+)")
 RING = re.compile(r"^cpu\d+|entries: \d+|overrun: \d+|dropped events: \d+")
 LOST = re.compile(r"(overrun|dropped events): ([1-9]\d*)")
+DROPPED = re.compile(r"dropped events: (\d+)")
 OPERATION = re.compile(r"> \d+ (.*)")
 FAILED = re.compile(r"< (?:pid \d+ )?rc (-\d+)|< unknown|  error (-\d+)")
 BOOT = re.compile(
@@ -44,13 +46,12 @@ def pack(result: Path, folder: Path) -> list[str]:
     if written is None:
         raise BadFormat(f"{result.name}: the trace does not say how many events were written", 3, "entries-written")
     rings = _text(result / "rings.txt").splitlines()
-    text = ftrace.as_recorded(trace, result.name)
-    _, rest = text.split("\n", 1)  # the first line counts what is in the text; better what the kernel counted
-    head, rest = rest[: rest.index("\n#count")], rest[rest.index("\n#count") + 1 :]
-    tail = rest.index("\n", rest.rindex("#count\t")) + 1
-    rows = [f"#entries\t{written[1]}\t{written[2]}", head, rest[:tail].rstrip()]
-    rows += ["#ring\t" + " ".join(RING.findall(line)) for line in rings]
-    save(folder / "events.tsv.xz", "\n".join(rows) + "\n" + rest[tail:])
+    lines = ftrace.as_recorded(trace, result.name).split("\n")
+    head = list(takewhile(lambda line: line.startswith("#"), lines))
+    dropped = sum(int(found) for line in rings for found in DROPPED.findall(line))
+    entries = f"#entries\t{written[1]}\t{int(written[2]) + dropped}"  # as the kernel counted them, not we
+    ring = ["#ring\t" + " ".join(RING.findall(line)) for line in rings]
+    save(folder / "events.tsv.xz", "\n".join([entries, *head[1:], *ring, *lines[len(head) :]]))
     log = _text(result / "log.txt")
     save(folder / "log.txt.xz", log)
     messages = [line for line in _text(result / "dmesg.txt").splitlines(True) if not EMULATOR.search(line)]

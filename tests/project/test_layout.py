@@ -84,7 +84,7 @@ def test_readme_has_the_two_commands():
 
 def test_readme_names_files_that_exist():
     for name in re.findall(
-        r"`((?:zonelab|notebooks|tests|binder|\.ci)/[\w./-]*|LICENSE[\w-]*|[\w-]+\.(?:py|yml|toml))`", README
+        r"`((?:zonelab|notebooks|tests|tools|binder|\.ci)/[\w./-]*|LICENSE[\w-]*|[\w-]+\.(?:py|yml|toml))`", README
     ):
         assert (ROOT / name).exists(), name
     for name in re.findall(r"\]\(([^)#]+)\)", README):
@@ -114,6 +114,11 @@ def test_nothing_else_stands_at_the_top():
         "pyproject.toml", "start.py", "teach", "tests", "tools", "zonelab",
     }  # fmt: skip
     assert {name.split("/")[0] for name in listed.stdout.splitlines()} <= known
+
+
+def test_zonelab_does_without_the_tools():
+    for path in sorted((ROOT / "zonelab").rglob("*.py")):
+        assert not {name for name in imported(path) if name.split(".")[0] == "tools"}, path
 
 
 def test_typed_and_packaged():

@@ -7,6 +7,7 @@ tells them from a recording's. Other events become *O* lines.
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from zonelab.errors import BadFormat
 from zonelab.kernel.trace import TRACEPOINTS, Events
@@ -46,7 +47,13 @@ def parse(text: str, source: str = "trace") -> Events:
         BadFormat: a line that is no event, an event that is torn or lacks a field, time that runs backwards on one cpu, or
             nothing at all.
     """
+    return Events(as_recorded(text, source).encode(), source)
+
+
+def as_recorded(text: str, source: str = "trace") -> str:
+    """The same events as text of a recording (``events.tsv``); raises as ``parse`` does."""
     rows: list[str] = []
+    counts: Counter[str] = Counter()
     gfp: dict[str, int] = {}
     pids: dict[int, str] = {}
     last = first = None
@@ -73,6 +80,7 @@ def parse(text: str, source: str = "trace") -> Events:
             )
         pids[int(pid)] = comm.strip()
         letter = TRACEPOINTS.get(event, "O")
+        counts[event] += 1
         if letter in FIELDS:
             words = _arguments(letter, rest, source, number, gfp)
         elif letter == "U":
@@ -89,7 +97,8 @@ def parse(text: str, source: str = "trace") -> Events:
     head = [f"#entries\t{len(rows)}\t{len(rows)}", f"#t0_us\t{first}"]
     head += [f"#gfp\t{n}\t{flags}" for flags, n in gfp.items()]
     head += [f"#pid\t{pid}\t{comm}" for pid, comm in sorted(pids.items())]
-    return Events("\n".join([*head, *rows, ""]).encode(), source)
+    head += [f"#count\t{event}\t{count}" for event, count in sorted(counts.items())]
+    return "\n".join([*head, *rows, ""])
 
 
 def _arguments(letter: str, rest: str, source: str, line: int, gfp: dict[str, int]) -> list[str]:
@@ -120,4 +129,4 @@ def _arguments(letter: str, rest: str, source: str, line: int, gfp: dict[str, in
     return out
 
 
-__all__ = ["parse"]
+__all__ = ["as_recorded", "parse"]

@@ -6,7 +6,8 @@ split block to the heads; a freed block to the head, or to the tail if it will p
 (``buddy_merge_likely()``). Stealing from another type's list is replayed as ``steal_suitable_fallback()`` does it.
 
 What a list held before the recording began is known only as a set: its order was never seen. So a list is
-``[known head … | unknown | … known tail]``, and a prediction is made only where the head is known.
+``[known head … | unknown | … known tail]``, and a prediction is made only where the head is known. It no longer is when a
+block was freed whose type no event has named yet: that may now be the head of any list of its order.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Heads:
     Attributes:
         taken: all of them; known: where the head of the list was known; wrong: where another block was taken.
         tail: the unknown part had silently run out, and the first of the known tail was taken.
-        old: blocks that had been there since before the recording: nothing could be predicted.
+        old: nothing could be predicted: the block had been there since before the recording, or one of unknown type was freed
+            after it.
         larger: taken from a larger block though a smaller one was known to be in the lists.
         lost: blocks of which we did not know that they were free (after compaction, which leaves no events).
         first: the first wrong one, in words.
@@ -65,9 +67,9 @@ COUNTS = ("taken", "known", "wrong", "tail", "old", "larger", "lost")
 
 @dataclass
 class _List:
-    """Dicts as ordered sets: the last key of `head` is the head of the list, the first of `tail` follows the unknown part."""
+    """The last key of `head` is the head of the list, the first of `tail` follows the unknown part; `head` also says when."""
 
-    head: dict[int, None] = field(default_factory=dict)
+    head: dict[int, int] = field(default_factory=dict)
     tail: dict[int, None] = field(default_factory=dict)
 
 
@@ -79,6 +81,9 @@ class _Zone:
         self.free: list[dict[int, int]] = [{} for _ in range(MAX_ORDER + 1)]  # per order: first pfn → migrate type
         self.lists: defaultdict[tuple[int, int], _List] = defaultdict(_List)
         self.unknown = [0] * (MAX_ORDER + 1)
+        # Blocks of unknown type that were freed to the head of a list, and when: `clock` counts what is put into lists.
+        self.nameless: list[dict[int, int]] = [{} for _ in range(MAX_ORDER + 1)]
+        self.clock = 0
 
     def start(self, blocks: list[tuple[int, int]]) -> None:
         """Forget everything; these blocks, ``(pfn, order)``, are free, in lists and places unknown."""
@@ -99,6 +104,7 @@ class _Zone:
         kind = self.free[order].pop(pfn)
         if kind == UNKNOWN:
             self.unknown[order] -= 1
+            self.nameless[order].pop(pfn, None)
         else:
             place = self.lists[order, kind]
             if pfn in place.head:
@@ -109,12 +115,15 @@ class _Zone:
 
     def insert(self, pfn: int, order: int, kind: int, tail: bool = False) -> None:
         self.free[order][pfn] = kind
+        self.clock += 1
         if kind == UNKNOWN:
             self.unknown[order] += 1
+            if not tail:
+                self.nameless[order][pfn] = self.clock
         elif tail:
             self.lists[order, kind].tail[pfn] = None
         else:
-            self.lists[order, kind].head[pfn] = None
+            self.lists[order, kind].head[pfn] = self.clock
 
     def give(self, pfn: int, order: int, kind: int) -> None:
         """``__free_one_page()``."""
@@ -156,10 +165,13 @@ class _Zone:
         place = self.lists[size, kind]
         heads.larger += any(self.lists[o, kind].head or self.lists[o, kind].tail for o in range(order, size))
         old = self.free[size][block] == UNKNOWN
-        expected = next(reversed(place.head)) if place.head else None
+        expected, since = next(reversed(place.head.items())) if place.head else (None, 0)
         if expected is None and not self.unknown[size]:
             expected = next(iter(place.tail), -1)
-        if expected is not None:
+        doubtful = next(reversed(self.nameless[size].values()), 0) > since
+        if doubtful and (old or expected == block):
+            heads.old += 1
+        elif expected is not None:
             heads.known += 1
             if expected != block:
                 heads.wrong += 1

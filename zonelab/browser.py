@@ -47,6 +47,9 @@ class Jupyter:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
+        (folder / "config").mkdir()
+        settings = {"LabApp": {"labextensions_path": [_extensions(folder)]}}
+        (folder / "config" / "jupyter_lab_config.json").write_text(json.dumps(settings), encoding="utf-8")
         private = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
         environment = os.environ | private | {
             "IPYTHONDIR": str(folder / "ipython"),
@@ -95,6 +98,19 @@ class Jupyter:
         except subprocess.TimeoutExpired:
             self.server.kill()
         self.log.close()
+
+
+def _extensions(folder: Path) -> str:
+    """What a reader's JupyterLab has, and nothing that tests and tools have installed beside it: a folder of extensions."""
+    from jupyter_core.paths import jupyter_path
+
+    own = folder / "labextensions"
+    own.mkdir()
+    for name in ("@jupyter-widgets", "anywidget", "jupyterlab_pygments"):
+        found = next((path for root in jupyter_path("labextensions") if (path := Path(root) / name).is_dir()), None)
+        if found is not None:
+            shutil.copytree(found, own / name)
+    return str(own)
 
 
 BARE = """

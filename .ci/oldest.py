@@ -12,7 +12,7 @@ for requirement in [
     *project["optional-dependencies"]["test"],
     *project["optional-dependencies"]["site"],
 ]:
-    match = re.match(r"([\w.-]+)\s*>=\s*([\w.]+)", requirement)
+    match = re.match(r"([\w.-]+)(?:\[[\w,]+\])?\s*>=\s*([\w.]+)", requirement)
     if match is None:
         sys.exit(f"{requirement!r} has no lower bound")
     print(f"{match[1]}=={match[2]}")

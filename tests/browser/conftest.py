@@ -7,20 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page
 
-from zonelab.browser import COURSE, FLAGS, Jupyter, chromium
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        except Exception as error:
-            pytest.fail(f"no Chromium to test with; install it, or run: python -m playwright install chromium\n{error}")
-        yield browser
-        browser.close()
+from zonelab.browser import COURSE, Jupyter
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -73,6 +74,17 @@ def test_cells_are_short_and_pictures_have_words(path):
             assert "teacher" not in cell.metadata.get("tags", [])
         for alt in re.findall(r"!\[(.*?)\]\(", cell.source):
             assert len(alt.split()) >= 5, f"{path.name}: a picture without words"
+
+
+@pytest.mark.parametrize("path", ALL, ids=[path.stem for path in ALL])
+def test_everything_that_is_imported_is_used(path):
+    tree = ast.parse("\n".join(cell.source for cell in cells(path) if cell.cell_type == "code"))
+    imports = [
+        alias for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names
+    ]
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    # i_am is for the reader to use
+    assert not {alias.asname or alias.name.split(".")[0] for alias in imports} - used - {"i_am"}
 
 
 ALONE = """

@@ -74,7 +74,7 @@ def test_replay_of_the_recordings_that_come_with_it(capsys):
 def test_no_command_is_an_error_with_the_list():
     run = subprocess.run([sys.executable, "-m", "zonelab"], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 2
-    assert "{tour,lab,replay,predict,own,bench}" in run.stderr
+    assert "{tour,lab,replay,predict,own,grade,bench}" in run.stderr
 
 
 def test_lab_serves_the_first_page(monkeypatch, capsys):

@@ -15,7 +15,6 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tests.browser.conftest import browser  # noqa: F401
 from tools.site import build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +29,7 @@ FIRST = [
     new_markdown_cell("## The idea\n\n" + LONG),
     new_markdown_cell("Not a slide", metadata={"slideshow": {"slide_type": "skip"}}),
     new_markdown_cell("Say this", metadata={"slideshow": {"slide_type": "notes"}}),
-    new_markdown_cell("## The lab\n\nMove it."),
+    new_markdown_cell("## Lab\n\nMove it."),
     new_code_cell("from zonelab import Lab\nfrom zonelab.story.tour import tour\n\nLab(tour)"),
     new_markdown_cell(
         "## Under the hood\n\nHidden from slides.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n### Deeper\n\nText."

@@ -30,7 +30,7 @@ def test_pages_are_read_in_their_order_with_title_and_question(small_course):
     first, second = pages.read(small_course)
     assert (first.title, first.question) == ("00 · The first", "Who gets which page?")
     assert (second.title, second.question) == ("01 · The second", "")
-    assert first.sections == ["The idea", "The lab", "Under the hood", "In short"]
+    assert first.sections == ["The idea", "Lab", "Under the hood", "In short"]
     with pytest.raises(FileNotFoundError, match=r"no notebook \(\*\.ipynb\) in"):
         pages.read(small_course / "images")
 

@@ -61,7 +61,7 @@ def lab_state() -> str:
     lab = Lab(tour, predict=False, answers=Answers())
     state = {
         name: getattr(lab, name)
-        for name in ("controls", "values", "step", "show", "palette", "answers", "code", "predict")
+        for name in ("controls", "values", "step", "show", "palette", "answers", "code", "predict", "block")
     }
     return json.dumps(state | {"tape": base64.b64encode(lab.tape).decode()})
 
@@ -93,7 +93,7 @@ def test_the_folder_is_whole(site):
     assert {path.name for path in runtime.iterdir()} == set(lite.RUNTIME)
     packages = json.loads((runtime / "pyodide-lock.json").read_text())["packages"]
     assert packages["zonelab"]["imports"] == ["zonelab"]
-    assert set(packages["zonelab"]["depends"]) == {"numpy", "matplotlib", "ipywidgets", "anywidget"}
+    assert set(packages["zonelab"]["depends"]) == {"numpy", "matplotlib", "ipywidgets", "anywidget", "joblib", "tqdm"}
     served, todo = set(), ["zonelab", *wheels.KERNEL]
     while todo:
         entry = packages[todo.pop()]

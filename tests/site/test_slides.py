@@ -18,7 +18,7 @@ def test_lecture_sections_become_slides_and_the_rest_does_not():
     found = slides.slides_of(page_of(*FIRST))
     assert found[0].heading == "00 · The first" and not found[0].below
     headings = [slide.heading for slide in found]
-    assert list(dict.fromkeys(headings)) == ["00 · The first", "The idea", "The lab", "Under the hood", "In short"]
+    assert list(dict.fromkeys(headings)) == ["00 · The first", "The idea", "Lab", "Under the hood", "In short"]
     assert headings.count("Under the hood") == 1, "only the cell that asks for it"
     text = " ".join(slide.html for slide in found)
     assert "Not a slide" not in text and "Hidden" not in text and "Say this" not in text
@@ -50,7 +50,7 @@ def test_numbers_of_a_list_go_on_too():
 def test_a_lab_is_its_picture_with_its_words_in_the_notes():
     html = '<figure><img alt="S" src="data:,"><figcaption>c</figcaption></figure><ol><li>First step</li></ol>'
     lab = new_code_cell("Lab(x)", outputs=[new_output("display_data", {"text/html": html})])
-    found = slides.slides_of(page_of(new_markdown_cell("# T"), new_markdown_cell("## The lab\n\nGo."), lab))
+    found = slides.slides_of(page_of(new_markdown_cell("# T"), new_markdown_cell("## Lab\n\nGo."), lab))
     assert [slide.live for slide in found] == [False, True]
     assert "<img" in found[1].html and "First step" not in found[1].html and "Lab(x)" not in found[1].html
     assert "First step" in found[1].notes[0]
@@ -114,5 +114,5 @@ def test_a_page_without_a_lecture_has_no_slides():
 def test_the_first_page_has_its_lecture():
     first = pages.Page(COURSE / "00-start-here.ipynb", nbformat.read(COURSE / "00-start-here.ipynb", as_version=4))
     headings = {slide.heading for slide in slides.slides_of(first)}
-    assert {"The idea", "Predict", "The lab", "In short"} < headings
+    assert {"The idea", "Predict", "Lab", "In short"} < headings
     assert not headings & {"Observe", "Under the hood", "Your turn"}

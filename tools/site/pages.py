@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LIVE = "lite/lab/index.html?path={}.ipynb"
 """Where a page opens in JupyterLite, seen from the site's folder."""
-LECTURE = {"the idea", "predict", "the lab", "in short"}
+LECTURE = {"the idea", "predict", "lab", "in short"}
 """Sections that are lectured on, as their headings say, in lower letters."""
 SECRET = ("### BEGIN SOLUTION", "### BEGIN HIDDEN TESTS")
 """The marks of nbgrader around what students do not get."""

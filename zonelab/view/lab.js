@@ -27,7 +27,7 @@ class LabView {
     this.id = `zonelab-${Math.random().toString(36).slice(2, 10)}`; // each lab on a page has ids of its own
     this.stop = new AbortController(); // ends every listener at once
     this.mark = -1; // block or page under the pointer or the keyboard's cursor
-    this.open = model.get("block"); // block that is looked into; -1 for the machine
+    this.open = model.get("block") ?? -1; // block that is looked into; -1 for the machine
     this.asking = 0; // step whose question is shown; 0 for none
     this.zone = null; // zone whose free areas are shown, when the reader chose one
     this.build(root);

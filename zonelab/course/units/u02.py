@@ -13,7 +13,7 @@ from zonelab.view.drawing import Drawing
 def picture() -> Drawing:
     """A request goes along its zonelist, and stops at the first zone above its watermark."""
     drawing = Drawing(
-        660,
+        680,
         186,
         "A task on node 1 wants a page. Its zonelist is node 1, node 2, node 0. Node 1 is full down to its low watermark and says no; "
         "node 2, the next nearest, is above its watermark and gives the page; node 0 is not asked.",
@@ -30,7 +30,7 @@ def picture() -> Drawing:
         if said:
             drawing.text(x + 65, 172, said)
     drawing.arrow(120, 86, 166, 86).arrow(304, 86, 336, 86)
-    drawing.text(575, 172, "not asked").text(646, 50, "low", "end", 11)
+    drawing.text(575, 172, "not asked").text(650, 60, "low", "start", 11)
     return drawing
 
 

@@ -27,10 +27,10 @@ def picture() -> Drawing:
     ):
         drawing.arrow(140, 95, 300, y + 21).box(304, y, 130, 42, zone, kind)  # type: ignore[arg-type]
         drawing.text(450, y + 26, key, "start")
-    drawing.text(552, 38, "its own, used twice\nif db reads it first", "start", 11).text(
-        552, 100, "common to the set", "start", 11
+    drawing.text(548, 38, "its own, though db\nmay read it, too", "start", 11).text(
+        552, 100, "both members’", "start", 11
     )
-    drawing.text(552, 162, "common to all who mount it", "start", 11)
+    drawing.text(548, 162, "of all who mount it", "start", 11)
     return drawing
 
 

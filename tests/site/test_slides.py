@@ -73,7 +73,7 @@ def test_every_slide_of_the_course_fits(browser, tmp_path):
     slides.build(tmp_path, course, set())
     page = browser.new_page(viewport={"width": 1280, "height": 720})
     with serve(tmp_path / "slides") as address:
-        for one in course:
+        for one in filter(lambda one: one.has_lecture, course):
             page.goto(f"{address}{one.name}.html")
             page.wait_for_function("() => Reveal.isReady()")
             last = False

@@ -121,13 +121,14 @@ def set_up(*extras: str) -> None:
 
 def test(arguments: "list[str]") -> int:
     """Every check of the project; all of them run, even when an early one fails."""
+    cores = [] if any(one.startswith(("-n", "--numprocesses")) for one in arguments) else ["-n", "auto"]
     notebooks = [str(path.relative_to(HERE)) for path in sorted((HERE / "notebooks").rglob("*.ipynb"))]
     checks = [
         ("lint", ["ruff", "check", "."]),
         ("format", ["ruff", "format", "--check", "."]),
         ("types", ["mypy"]),
         ("no outputs in notebooks", ["nbstripout", "--verify", "--keep-id", *notebooks]),
-        ("tests", ["pytest", *arguments]),
+        ("tests", ["pytest", *cores, *arguments]),
     ]
     failed = []
     for name, (module, *options) in checks:

@@ -240,7 +240,7 @@ class Results:
         return beside(
             short,
             {name: [round(v, 1) for v in row] for name, row in rows.items()},
-            f"{measure.capitalize()}: {about.text}",
+            f"{measure.capitalize()}, day by day",
             about.unit,
         )
 

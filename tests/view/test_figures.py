@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from zonelab.story.overcommit import overcommit
 from zonelab.story.tour import tour
 from zonelab.view import figures
 
@@ -40,7 +41,16 @@ def test_a_figure_is_drawn_and_told(name, theme):
 
 def test_nothing_lost_and_no_gain_are_told_too():
     assert figures.interference({}).alt.endswith("Nobody lost any.")
+    assert figures.interference({}, names=["web", "db"]).alt.endswith("Nobody lost any.")
     assert "never pays" in figures.break_even(2000, 100, 100).alt
+
+
+def test_interference_can_be_given_as_a_frame_has_it():
+    last = overcommit.play().frames[-1].interference
+    assert last["db ← web"] > 0
+    as_pairs = {(victim, cause): pages for (victim, cause), pages in ((key.split(" ← "), n) for key, n in last.items())}
+    assert figures.interference(last).alt == figures.interference(as_pairs).alt
+    assert f"db lost to web: {last['db ← web']:,}" in figures.interference(last).alt
 
 
 def test_drawing_changes_no_setting_of_the_readers_own_figures():

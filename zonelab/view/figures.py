@@ -144,24 +144,34 @@ def beside(
     return _drawn(draw, theme, figsize=(6.4, 3.2))
 
 
-def interference(matrix: Mapping[tuple[str, str], int], theme: Theme = "light") -> Picture:
-    """Who lost pages to whom: (victim, cause) → pages, as ``machine.interference``."""
+def interference(
+    matrix: Mapping[tuple[str, str], int] | Mapping[str, int], theme: Theme = "light", names: Sequence[str] = ()
+) -> Picture:
+    """Who lost pages to whom.
+
+    Args:
+        matrix: (victim, cause) → pages, as ``machine.interference``, or "victim ← cause" → pages, as a frame has it.
+        names: accounts that have a row and a column even if they neither lost nor caused anything.
+    """
+    lost_to: dict[tuple[str, ...], int] = {
+        key if isinstance(key, tuple) else tuple(key.split(" ← ")): pages for key, pages in matrix.items()
+    }
 
     def draw(axes: Axes) -> str:
-        names = sorted({name for pair in matrix for name in pair}) or ["nobody"]
-        table = np.array([[matrix.get((victim, cause), 0) for cause in names] for victim in names])
+        known = sorted({name for pair in lost_to for name in pair} | set(names)) or ["nobody"]
+        table = np.array([[lost_to.get((victim, cause), 0) for cause in known] for victim in known])
         axes.imshow(
             table, cmap="Oranges" if theme == "light" else "inferno", vmin=0, vmax=max(1, table.max()), aspect="auto"
         )
         axes.grid(False)
-        axes.set(xticks=range(len(names)), yticks=range(len(names)), xticklabels=names, yticklabels=names)
+        axes.set(xticks=range(len(known)), yticks=range(len(known)), xticklabels=known, yticklabels=known)
         axes.set(xlabel="… because this one needed memory", ylabel="pages lost by …", title="Interference")
         middle = table.max() / 2
         for row, column in np.ndindex(table.shape):
             pages = int(table[row, column])
             dark = (pages > middle) == (theme == "light")
             axes.text(column, row, f"{pages:,}", ha="center", va="center", color="#ffffff" if dark else "#1f2430")
-        lost = [(f"{victim} lost to {cause}", int(n)) for (victim, cause), n in sorted(matrix.items()) if n]
+        lost = [(f"{victim} lost to {cause}", int(n)) for (victim, cause), n in sorted(lost_to.items()) if n]
         return "Pages lost to reclaim. " + (_listed(lost) or "Nobody lost any.")
 
     return _drawn(draw, theme, figsize=(5.2, 3.4))

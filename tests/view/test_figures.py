@@ -18,6 +18,14 @@ DRAWN = {
         lambda n, theme: figures.interference({("web", "db"): n, ("db", "db"): 7}, theme),
         "web lost to db: 3",
     ),
+    "reclaim order": (
+        lambda n, theme: figures.reclaim_order({"now": ["web"] * n + ["db"] * 5, "then": []}, theme),
+        "now: 3 of web, then 5 of db; then: none",
+    ),
+    "stacked": (
+        lambda n, theme: figures.stacked([{"left": n, "gone": 2}, {"left": 0}], "Pages", "page", "dentries", theme),
+        "left: 3 0; gone: 2 0",
+    ),
     "charges": (
         lambda n, theme: figures.charges({"first touch": {"web": n, "db": 5}}, theme),
         "first touch: web 3, db 5",

@@ -55,3 +55,19 @@ def test_what_was_borrowed_comes_back_when_the_borrower_ends():
     before, after = ({zone.name: zone.free for zone in frame.zones} for frame in frames[-2:])
     told = re.search(r"; ([\d,]+) of them are back", frames[-1].text)
     assert told and int(told[1].replace(",", "")) == after["db.private"] - before["db.private"]
+
+
+@pytest.mark.parametrize(
+    ("demand", "table_mib", "cramped"), [(20, 2, False), (26, 10, False), (40, 10, True), (64, 14, True)]
+)
+def test_db_reads_again_what_it_lost(demand, table_mib, cramped):
+    frames = overcommit.play(demand=demand, table_mib=table_mib).frames
+    assert ("begins to read" in frames[-2].text) == cramped
+    before, after = (frame.interference.get("db ← db", 0) for frame in frames[-3:-1])
+    lost = frames[-1].interference.get("db ← web", 0)
+    if not lost:
+        assert "all of it is there" in frames[-2].text and after == before
+    elif cramped:
+        assert "256 of the first 256" in frames[-2].text and 200 < after - before <= 256
+    else:
+        assert f"db drops {after - before:,} pages of its own" in frames[-2].text

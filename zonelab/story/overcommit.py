@@ -7,6 +7,7 @@ from typing import Any
 
 from zonelab.errors import OutOfMemory
 from zonelab.machine import Corrected, Machine
+from zonelab.machine.fault import CLUSTER
 from zonelab.machine.memory import VMA
 from zonelab.machine.zone import Zone
 from zonelab.story.ask import Ask
@@ -114,21 +115,22 @@ def overcommit(
     )
 
     before = machine.refaults["db"]
-    hurt = ""
-    try:
-        machine.read(base, table, pages=table.pages)
-    except OutOfMemory:
-        hurt = " For the rest there is no room: db is out of memory, in its own zone."
+    cramped = theirs.pages - _lie(machine, heap, theirs) - theirs.low < CLUSTER
+    reads = min(256, table.pages) if cramped else table.pages
+    machine.read(base, table, pages=reads)
     back, alone = machine.refaults["db"] - before, machine.interference["db", "db"]
-    if taken:
-        hurt = hurt or (
-            f" Beside web's pages there is no room for the whole table: to go on, db drops a page of its own {alone:,} times."
-            if alone
-            else ""
-        )
-        text = f"db reads its table once more: {back:,} pages have to come from the disk again. Refaults are db's price for web's door.{hurt}"
-    else:
+    if not taken:
         text = "db reads its table once more, and all of it is there: nobody has come near it."
+    elif cramped:
+        text = (
+            f"db begins to read its table once more: {back:,} of the first {reads:,} pages come from the disk again. web has left next to "
+            f"nothing of db's zone, so that db drops a page of its own for nearly each that it reads."
+        )
+    else:
+        text = (
+            f"db reads its table once more: {back:,} pages come from the disk again. Refaults are db's price for web's door."
+            + (f" Reading them, db drops {alone:,} pages of its own, for want of room beside web's." if alone else "")
+        )
     yield step(machine, text)
 
     borrowed = _lie(machine, heap, theirs)

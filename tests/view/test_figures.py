@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from zonelab.story.overcommit import overcommit
 from zonelab.story.tour import tour
 from zonelab.view import figures
 
@@ -16,6 +17,14 @@ DRAWN = {
     "interference": (
         lambda n, theme: figures.interference({("web", "db"): n, ("db", "db"): 7}, theme),
         "web lost to db: 3",
+    ),
+    "reclaim order": (
+        lambda n, theme: figures.reclaim_order({"now": ["web"] * n + ["db"] * 5, "then": []}, theme),
+        "now: 3 of web, then 5 of db; then: none",
+    ),
+    "stacked": (
+        lambda n, theme: figures.stacked([{"left": n, "gone": 2}, {"left": 0}], "Pages", "page", "dentries", theme),
+        "left: 3 0; gone: 2 0",
     ),
     "charges": (
         lambda n, theme: figures.charges({"first touch": {"web": n, "db": 5}}, theme),
@@ -40,7 +49,16 @@ def test_a_figure_is_drawn_and_told(name, theme):
 
 def test_nothing_lost_and_no_gain_are_told_too():
     assert figures.interference({}).alt.endswith("Nobody lost any.")
+    assert figures.interference({}, names=["web", "db"]).alt.endswith("Nobody lost any.")
     assert "never pays" in figures.break_even(2000, 100, 100).alt
+
+
+def test_interference_can_be_given_as_a_frame_has_it():
+    last = overcommit.play().frames[-1].interference
+    assert last["db ← web"] > 0
+    as_pairs = {(victim, cause): pages for (victim, cause), pages in ((key.split(" ← "), n) for key, n in last.items())}
+    assert figures.interference(last).alt == figures.interference(as_pairs).alt
+    assert f"db lost to web: {last['db ← web']:,}" in figures.interference(last).alt
 
 
 def test_drawing_changes_no_setting_of_the_readers_own_figures():

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import Any
 
 from zonelab.machine import AsQuoted, ByMount, Corrected, Literal, Machine, Policy
+from zonelab.machine.memory import VMA, ZERO
 from zonelab.story.ask import Ask, called
 from zonelab.story.controls import Choice
 from zonelab.story.scenario import Step, scenario, step
@@ -30,7 +31,7 @@ def routing(
     access: Any = Choice((READ, WRITE), WRITE, "first access"),
     libc_first: Any = Choice(("web", "db"), "web", "libc is read first by"),
 ) -> Generator[Step, None, None]:
-    """One mapping is built and touched; then two containers read libc; then a rule is changed half way."""
+    """One mapping is built, touched and forked; then two containers read libc; then a rule is changed half way."""
     what, shared = MAPPINGS[mapping]
     machine = Machine(nodes=1, node_mib=128, policy=READINGS[reading]())
     web, db = machine.container("web", private_mib=16), machine.container("db", private_mib=16)
@@ -39,7 +40,8 @@ def routing(
     assert web.private is not None and pair.shared is not None
     yield step(
         machine,
-        f"web and db are a set, with three zones{' and one for the mount' if reading == MOUNT else ''}. The rule is read {reading}.",
+        f"web and db are a set: each has a zone of its own, and they share one{', and the mount has one' if reading == MOUNT else ''}. "
+        f"The rule is read {reading}.",
     )
 
     server, base = machine.task(web, "server"), machine.task(db, "base")
@@ -53,8 +55,8 @@ def routing(
     zones = [zone.name for zone in machine.zonelist(vma, write=access == WRITE)]
     yield step(
         machine,
-        f"The server in web makes a {kind} mapping of {what}, 64 pages. Free pages: {free:,}, as before. A {access} fault would use the "
-        f"zonelist {', '.join(zones)}; it is known before any fault, and nothing has been taken.",
+        f"The server in web makes a {kind} mapping of {what}, 64 pages. Free pages: {free:,}, as before. Its zonelist for a "
+        f"{access} is known before any fault: {', '.join(zones)}.",
         Ask(
             f"The server makes a {kind} mapping of {what}, 64 pages. How many pages of memory does that take?",
             0,
@@ -86,7 +88,7 @@ def routing(
     machine.touch(vma, 1, 63, write=access == WRITE)
     yield step(
         machine,
-        f"It goes on to the end, 63 more faults, {before - machine.conserved()[1]} more pages. Charged to web: {web.charged}.",
+        f"It goes on to the end: 63 more faults, {before - machine.conserved()[1]} more pages. Charged to web: {web.charged}.",
     )
 
     if what == FILE:
@@ -94,9 +96,21 @@ def routing(
         seen = machine.touch(theirs, 0, 64, write=False)
         yield step(
             machine,
-            f"db maps the same file and reads it: {seen.found} pages are found, {seen.new} are new. db sees the file's pages, not web's "
-            f"copies, and pays for {db.charged}.",
+            f"db maps the same file and reads it: {seen.found} pages are found, {seen.new} are new. It sees the pages of the file"
+            f"{', not the copies that web wrote' if access == WRITE and not shared else ''}; db is charged for {db.charged}.",
         )
+
+    free = machine.conserved()[1]
+    child = machine.fork(server, "child")
+    yield step(
+        machine,
+        f"The server forks. The child sees what its parent sees, and no page was copied: {free:,} were free, "
+        f"{machine.conserved()[1]:,} are.",
+    )
+    twin = child.vmas[0]
+    yield step(machine, f"The child writes page 0. {_written(machine, twin)}")
+    if not shared:
+        yield step(machine, f"Now the server writes page 0, too. {_written(machine, vma)}")
 
     libc = machine.file("libc", pages=256, mount=disk)
     first, other = (server, base) if libc_first == "web" else (base, server)
@@ -151,7 +165,22 @@ def routing(
     )
 
 
-def _zones_of(machine: Machine, vma: Any, at: int) -> str:
+def _written(machine: Machine, vma: VMA) -> str:
+    """Write page 0 of a VMA whose pages are there for several since a fork; what that took, and why."""
+    before, zeros = machine.conserved()[1], vma.table[0] == ZERO
+    machine.touch(vma)
+    took = before - machine.conserved()[1]
+    zone = machine.zone_of(int(vma.table[0])).name
+    if vma.shared:
+        return f"It is there, and meant to be shared: nothing is taken, and both see what is written, in {zone}."
+    if zeros:
+        return f"The page of zeros cannot be written, for all have it: a page of its own, from {zone}."
+    if took:
+        return f"Private means that nobody else may see it: a copy is made for whoever writes, 1 page from {zone}."
+    return f"Nobody else has that page any more, so none is taken: it is used where it is, in {zone}."
+
+
+def _zones_of(machine: Machine, vma: VMA, at: int) -> str:
     """Where what a fault has brought lies."""
     entry = int(vma.table[at])
     parts = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -144,24 +145,34 @@ def beside(
     return _drawn(draw, theme, figsize=(6.4, 3.2))
 
 
-def interference(matrix: Mapping[tuple[str, str], int], theme: Theme = "light") -> Picture:
-    """Who lost pages to whom: (victim, cause) → pages, as ``machine.interference``."""
+def interference(
+    matrix: Mapping[tuple[str, str], int] | Mapping[str, int], theme: Theme = "light", names: Sequence[str] = ()
+) -> Picture:
+    """Who lost pages to whom.
+
+    Args:
+        matrix: (victim, cause) → pages, as ``machine.interference``, or "victim ← cause" → pages, as a frame has it.
+        names: accounts that have a row and a column even if they neither lost nor caused anything.
+    """
+    lost_to: dict[tuple[str, ...], int] = {
+        key if isinstance(key, tuple) else tuple(key.split(" ← ")): pages for key, pages in matrix.items()
+    }
 
     def draw(axes: Axes) -> str:
-        names = sorted({name for pair in matrix for name in pair}) or ["nobody"]
-        table = np.array([[matrix.get((victim, cause), 0) for cause in names] for victim in names])
+        known = sorted({name for pair in lost_to for name in pair} | set(names)) or ["nobody"]
+        table = np.array([[lost_to.get((victim, cause), 0) for cause in known] for victim in known])
         axes.imshow(
             table, cmap="Oranges" if theme == "light" else "inferno", vmin=0, vmax=max(1, table.max()), aspect="auto"
         )
         axes.grid(False)
-        axes.set(xticks=range(len(names)), yticks=range(len(names)), xticklabels=names, yticklabels=names)
+        axes.set(xticks=range(len(known)), yticks=range(len(known)), xticklabels=known, yticklabels=known)
         axes.set(xlabel="… because this one needed memory", ylabel="pages lost by …", title="Interference")
         middle = table.max() / 2
         for row, column in np.ndindex(table.shape):
             pages = int(table[row, column])
             dark = (pages > middle) == (theme == "light")
             axes.text(column, row, f"{pages:,}", ha="center", va="center", color="#ffffff" if dark else "#1f2430")
-        lost = [(f"{victim} lost to {cause}", int(n)) for (victim, cause), n in sorted(matrix.items()) if n]
+        lost = [(f"{victim} lost to {cause}", int(n)) for (victim, cause), n in sorted(lost_to.items()) if n]
         return "Pages lost to reclaim. " + (_listed(lost) or "Nobody lost any.")
 
     return _drawn(draw, theme, figsize=(5.2, 3.4))
@@ -241,6 +252,65 @@ def lookup_cost(cost: Mapping[str, Mapping[int, float]], unit: str, theme: Theme
         return f"Cost of one look in {unit}. " + "; ".join(
             f"{name}: " + ", ".join(f"{value:.3g} with {zones:,} zones" for zones, value in row.items())
             for name, row in cost.items()
+        )
+
+    return _drawn(draw, theme)
+
+
+_HATCHES = ("", "//", "..", "xx", "--")
+
+
+def reclaim_order(rows: Mapping[str, Sequence[str]], theme: Theme = "light") -> Picture:
+    """Whose pages reclaim comes to, and in which order: moment → account of each page, the one that goes first at the beginning."""
+    names = sorted({name for row in rows.values() for name in row}, reverse=True)
+    told = []
+
+    def draw(axes: Axes) -> str:
+        for line, (moment, row) in enumerate(rows.items()):
+            at, runs = 0, [(name, len(list(run))) for name, run in itertools.groupby(row)]
+            for name, pages in runs:
+                look = names.index(name)
+                axes.barh(
+                    [line], [pages], left=at, height=0.7, color=colour(look + 2, theme), hatch=_HATCHES[look % 5],
+                    edgecolor=str(PALETTE[theme]["page"]), linewidth=0,
+                )  # fmt: skip
+                if pages > 0.05 * max(map(len, rows.values())):
+                    axes.text(
+                        at + pages / 2, line, f"{name} {pages:,}", ha="center", va="center", fontsize=9,
+                        bbox={"facecolor": str(PALETTE[theme]["page"]), "edgecolor": "none", "pad": 1.5},
+                    )  # fmt: skip
+                at += pages
+            told.append(f"{moment}: " + (", then ".join(f"{pages:,} of {name}" for name, pages in runs) or "none"))
+        axes.set_yticks(range(len(rows)), list(rows))
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.grid(False)
+        axes.set(xlabel="← goes first        pages in the order in which reclaim comes to them        goes last →")
+        axes.set(title="Who is next?")
+        return "Pages in the order in which reclaim comes to them. " + "; ".join(told)
+
+    return _drawn(draw, theme, figsize=(7.6, 0.55 * len(rows) + 1.1))
+
+
+def stacked(
+    columns: Sequence[Mapping[str, int]], title: str, across: str, upwards: str, theme: Theme = "light"
+) -> Picture:
+    """One column for each of a row of things, made of parts: part → how many. The first part stands at the bottom."""
+
+    def draw(axes: Axes) -> str:
+        names = list(dict.fromkeys(name for column in columns for name in column))
+        places = np.arange(1, len(columns) + 1)
+        height = np.zeros(len(columns))
+        for at, name in enumerate(names):
+            part = np.array([column.get(name, 0) for column in columns])
+            axes.bar(
+                places, part, bottom=height, label=name, width=0.8, linewidth=0, color=colour(at + 2, theme),
+                hatch=_HATCHES[at % 5], alpha=1 if at == 0 else 0.45,
+            )  # fmt: skip
+            height += part
+        axes.set(title=title, xlabel=across, ylabel=upwards, ylim=(0, max(1.0, float(height.max(initial=0))) * 1.22))
+        axes.legend(ncols=len(names), loc="upper right", fontsize=8)
+        return f"{title}. " + "; ".join(
+            f"{name}: " + " ".join(str(column.get(name, 0)) for column in columns) for name in names
         )
 
     return _drawn(draw, theme)

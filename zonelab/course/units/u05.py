@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
 
 from zonelab.course.exercise import Exercise
-from zonelab.machine import AsQuoted, ByMount, Corrected, Machine, Policy
-from zonelab.machine import Literal as ByFlag
+from zonelab.machine import Machine
 from zonelab.story.ask import Ask
 from zonelab.view.drawing import Drawing
 
@@ -91,41 +89,8 @@ TAKEN = Exercise(
         "Begin with the four cases of anonymous memory. Which one can do with the page of zeros?",
         "For a file there are two things to count: the cache's page, unless it is there, and a copy, if a private mapping is written to.",
     ),
-    praise="The table of a router, in one function. Compare it with the one above.",
+    praise="The column *pages* of the router's table, in one function.",
 )
-
-READINGS: dict[str, type[Policy]] = {
-    "as quoted": AsQuoted,
-    "literal": ByFlag,
-    "corrected": Corrected,
-    "by mount": ByMount,
-}
-
-
-def row(what: str, shared: bool, write: bool, reading: str = "corrected") -> dict[str, Any]:
-    """One row of the router's table, made by a fresh machine: pages taken, and the zones they lie in."""
-    machine = Machine(nodes=1, node_mib=64, policy=READINGS[reading]())
-    web, db = machine.container("web", private_mib=8), machine.container("db", private_mib=8)
-    machine.container_set("pair", [web, db], shared_mib=8)
-    disk = machine.mount("disk", mib=4)
-    task = machine.task(web)
-    free = machine.conserved()[1]
-    if what == "no mapping: read()":
-        data = machine.file("data", pages=1, mount=disk)
-        (machine.write if write else machine.read)(task, data, pages=1)
-        zones = [machine.zone_of(int(data.cache[0])).name]
-    else:
-        file = None if what == "anonymous" else machine.file("data", pages=1, mount=disk, tmpfs=what == "tmpfs")
-        vma = (
-            machine.mmap(task, pages=1, shared=shared) if file is None else machine.mmap(task, file=file, shared=shared)
-        )
-        machine.touch(vma, 0, write=write)
-        source = vma.file
-        pfns = [int(source.cache[0])] if source is not None and source.cache[0] >= 0 else []
-        pfns += [int(vma.table[0])] if vma.table[0] >= 0 and int(vma.table[0]) not in pfns else []
-        zones = [machine.zone_of(pfn).name for pfn in pfns]
-    return {"pages": free - machine.conserved()[1], "zones": zones}
-
 
 EXERCISES = (TAKEN,)
 

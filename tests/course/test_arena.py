@@ -169,3 +169,15 @@ def test_ties_and_gaps_in_the_table():
     )
     assert repr(results).count("★") == len(MEASURES) and "–" in repr(results)
     assert Guarded(Nearest()).name == "nearest"
+
+
+def test_a_limit_that_was_lowered_below_what_is_charged():
+    class Tight(PageOwnership):
+        name = "tight"
+
+        def zonelist(self, machine, task, kind, vma, file):
+            task.container.limit = max(1, task.container.charged - 100)
+            return machine.fallback(task.node)
+
+    results = arena([Tight], workloads=["churn", "web + batch"], jobs=1, progress=False)
+    assert mean(results, "tight", "isolation") > 0 and not results.problems

@@ -54,7 +54,12 @@ MEASURES = (
         "pages",
         "pages lost to another container's reclaim, and pages of one's own share that could not be had",
     ),
-    Measure("stranded", "MiB", "free memory that lies in somebody's zone, on average over the day"),
+    Measure("stranded", "MiB", "free memory that is set aside in somebody's zone, on average over the day"),
+    Measure(
+        "denied",
+        "MiB",
+        "memory beyond a container's share that it could not have, at a wall or at a limit, although so much was free",
+    ),
     Measure("unfairness", "%", "part of the bill that would have to move to make it proportional to use, on average"),
     Measure("remote", "%", "accesses that went to another node"),
     Measure("migration", "ms", "time spent on copying pages, by the cost model, and 10 ms for each move that failed"),
@@ -135,7 +140,7 @@ class PolicyProblem(Exception):
 
 
 def score(policy: Callable[[], Policy], workload: str, seed: int = 1) -> Score:
-    """One policy on one workload: a fresh machine, the day with that seed, the six measures.
+    """One policy on one workload: a fresh machine, the day with that seed, the measures.
 
     Raises:
         BadRequest: no such workload.
@@ -161,6 +166,7 @@ def score(policy: Callable[[], Policy], workload: str, seed: int = 1) -> Score:
         {
             "isolation": lost + day.broken,
             "stranded": mean(day.stranded) * 4 / 1024,
+            "denied": day.denied * 4 / 1024,
             "unfairness": 100 * mean(day.unfair or [0.0]),
             "remote": 100 * remote / max(1, local + remote),
             "migration": machine.spent_ns / 1e6 + 10 * day.failed_moves,

@@ -416,9 +416,11 @@ def allocate(
         left = account.limit - account.charged
         if left <= 0:
             m.emit("limit", route, account=account.name, charged=account.charged, limit=account.limit)
-            if not reclaim_owner(m, account, CLUSTER, route):
-                _out_of_memory(m, account, want, (), route)
+            # A limit may have been lowered below what is charged already: then all of the excess has to go first.
+            reclaim_owner(m, account, max(CLUSTER, 1 - left), route)
             left = account.limit - account.charged
+            if left <= 0:
+                _out_of_memory(m, account, want, (), route)
             want = 1 if cautious else want
         want = min(want, left)
     want = m.policy.stretch(m, task, want)

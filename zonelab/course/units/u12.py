@@ -17,7 +17,7 @@ def picture() -> Drawing:
         660,
         170,
         "A policy answers one question, from which zones in which order may this page come. The arena asks it thousands of times on seven "
-        "days, the same for every policy, and adds up six measures: isolation, stranded memory, unfairness, remote accesses, migration, look-up.",
+        "days, the same for every policy, and adds up seven measures: isolation, stranded, denied, unfairness, remote accesses, migration, look-up.",
     )
     drawing.box(10, 40, 150, 70, "your policy:\nten lines", "web").text(
         85, 132, "task, kind of page → zonelist", size=12
@@ -27,9 +27,17 @@ def picture() -> Drawing:
         drawing.box(240 + at * 22, 40 + (at % 2) * 8, 18, 62, "", "main")
     drawing.text(315, 132, "seven days, the same for all", size=12).arrow(396, 75, 466, 75)
     for at, (name, width) in enumerate(
-        (("isolation", 60), ("stranded", 30), ("unfairness", 44), ("remote", 24), ("migration", 36), ("look-up", 50))
+        (
+            ("isolation", 60),
+            ("stranded", 30),
+            ("denied", 40),
+            ("unfairness", 44),
+            ("remote", 24),
+            ("migration", 36),
+            ("look-up", 50),
+        )
     ):
-        drawing.box(550, 20 + at * 20, width, 14, "", "shared").text(543, 32 + at * 20, name, "end", 11)
+        drawing.box(550, 8 + at * 20, width, 14, "", "shared").text(543, 20 + at * 20, name, "end", 11)
     drawing.text(560, 160, "less is better", size=12)
     return drawing
 
@@ -104,7 +112,7 @@ EXERCISES = (ROOMIEST,)
 
 QUIZ = (
     Ask(
-        "Page ownership strands nothing. What does it pay for that?",
+        "Page ownership sets nothing aside, so nothing is stranded. What does it pay for that?",
         "it guarantees nothing",
         ("it guarantees nothing", "it is slow", "it cannot limit anybody"),
         feedback={
@@ -114,11 +122,11 @@ QUIZ = (
         why="A limit reserves nothing: when others have taken the memory, a promise is only a number.",
     ),
     Ask(
-        "A policy is best in four of six measures. Is it the best policy?",
+        "A policy is best in four of seven measures. Is it the best policy?",
         "that depends on the weights",
-        ("that depends on the weights", "yes, four of six", "no, it must win all"),
+        ("that depends on the weights", "yes, four of seven", "no, it must win all"),
         feedback={
-            "yes, four of six": "If the other two are what your customers pay for, no.",
+            "yes, four of seven": "If the other three are what your customers pay for, no.",
             "no, it must win all": "Then there is none: some of the measures are at odds.",
         },
         why="Whoever chooses the weights chooses the winner. That is why the debate of 2007 was one.",
@@ -157,14 +165,14 @@ RECALL = (
         why="zonelist(machine, task, kind, vma, file).",
     ),
     Ask(
-        "Which design strands no memory?",
+        "Which design sets no memory aside, so that none is stranded?",
         "page ownership",
         ("page ownership", "software zones", "fake NUMA"),
         feedback={
             "software zones": "Idle memory in a zone is nobody else's.",
             "fake NUMA": "It strands most: its pieces are the largest.",
         },
-        why="It sets nothing aside.",
+        why="Its limit is a number; though a hard one can deny memory that is free, as a wall does.",
     ),
     Ask(
         "What was the debate of 2007 about, in one line?",

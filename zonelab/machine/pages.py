@@ -7,7 +7,10 @@ block table, ``block_zone[pfn >> MAX_ORDER]``.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +25,9 @@ BLOCK = 1 << MAX_ORDER
 MIB = (1 << 20) // PAGE
 """Pages in a MiB."""
 BLOCK_MIB = BLOCK // MIB
+
+HUGE = 4 << 20
+"""Bytes from which on numpy asks for huge pages."""
 
 Run = tuple[int, int]
 """``(first pfn, length in pages)``."""
@@ -61,11 +67,11 @@ class Pages:
     __slots__ = ("flags", "index", "mapping", "owner", "stamp")
 
     def __init__(self, count: int) -> None:
-        self.owner = np.zeros(count, np.uint16)
-        self.mapping = np.zeros(count, np.uint16)
-        self.index = np.zeros(count, np.uint32)
-        self.stamp = np.zeros(count, np.uint32)
-        self.flags = np.zeros(count, np.uint8)
+        self.owner = zeros(count, np.uint16)
+        self.mapping = zeros(count, np.uint16)
+        self.index = zeros(count, np.uint32)
+        self.stamp = zeros(count, np.uint32)
+        self.flags = zeros(count, np.uint8)
 
     def arrays(self) -> tuple[npt.NDArray[np.unsignedinteger], ...]:
         """The five arrays, in the order of their names in the class docstring."""
@@ -86,6 +92,19 @@ class Pages:
     @property
     def bytes_per_page(self) -> int:
         return sum(array.itemsize for array in self.arrays())
+
+
+def zeros(count: int, kind: type[np.unsignedinteger]) -> npt.NDArray[Any]:
+    """An array of zeros that takes memory only where it is written to.
+
+    From 4 MiB on numpy asks for huge pages of 2 MiB, and a page here and there in a large machine would have each of them
+    cleared: that takes longer than a whole story. So large arrays are mapped here, in pages of 4 KiB.
+    """
+    size = count * np.dtype(kind).itemsize
+    if size >= HUGE:
+        with suppress(OSError, ValueError):  # where no memory can be mapped, as in a browser
+            return np.frombuffer(mmap.mmap(-1, size), kind)
+    return np.zeros(count, kind)
 
 
 def as_slice(pfns: Pfns) -> Pfns | slice:
